@@ -1,0 +1,30 @@
+"""Prediction problems, a folder each; `load` finds them by name."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from errors import UsageError
+
+if TYPE_CHECKING:
+    from usecases.base import UseCase
+
+
+def names() -> list[str]:
+    """Names of the use cases at hand: the folders beside this file."""
+    here = Path(__file__).parent
+    return sorted(path.parent.name for path in here.glob("*/__init__.py"))
+
+
+def load(name: str) -> UseCase:
+    """The use case called `name`.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in names():
+        raise UsageError(f"There is no use case {name!r}; there are: {', '.join(names())}.")
+    use_case: UseCase = importlib.import_module(f"usecases.{name}").USE_CASE
+    return use_case

@@ -1,0 +1,173 @@
+"""The contract that a use case fills in: everything particular to one prediction problem.
+
+A use case is a folder `usecases/<name>/` whose `__init__.py` defines `USE_CASE: UseCase`.
+It holds pure functions over DataFrames; it knows nothing of pipelines, databases or servers,
+and nothing outside its folder knows it by name.
+
+The path of a row:
+
+    locate → read → raw_schema → clean → split → features → candidate.build(...).fit
+                                                 ↑
+                          request → request_frame ┘      one definition for batch and endpoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+Array = npt.NDArray[np.float64]
+Parameter = float | int | str | bool | None
+
+
+class Cleaned(NamedTuple):
+    """Rows that passed the cleaning rule, and how many were dropped for which reason."""
+
+    frame: pd.DataFrame
+    dropped: dict[str, int]
+
+
+class Split(NamedTuple):
+    """Training and validation rows; they share no row."""
+
+    train: pd.DataFrame
+    validation: pd.DataFrame
+
+
+class Trial(Protocol):
+    """The part of `optuna.Trial` that a search space uses."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float: ...
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int: ...
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+class Estimator(Protocol):
+    """A scikit-learn estimator over the frame that `UseCase.features` returns."""
+
+    def fit(self, X: pd.DataFrame, y: pd.Series) -> Any: ...
+    def predict(self, X: pd.DataFrame) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family of models that competes to become champion."""
+
+    name: str
+    build: Callable[[Mapping[str, Any], int], Estimator]
+    """(parameters, seed) → unfitted scikit-learn estimator over the feature frame."""
+    defaults: Mapping[str, Parameter] = field(default_factory=dict)
+    """Parameters of the first trial, and the only ones when there is one trial."""
+    space: Callable[[Trial], dict[str, Parameter]] | None = None
+    """Draws parameters for one more trial; None when there is nothing to search."""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How good predictions are: one number over all rows given."""
+
+    name: str
+    score: Callable[[Any, Any], float]
+    """(true values, predictions) → the metric."""
+    direction: Literal["minimize", "maximize"]
+    unit: str = ""
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether score `a` is strictly better than score `b`."""
+        return a < b if self.direction == "minimize" else a > b
+
+    def ratio(self, a: float, b: float) -> float:
+        """How many times worse `a` is than `b`: above 1 worse, below 1 better."""
+        worse, best = (a, b) if self.direction == "minimize" else (b, a)
+        return worse / best if best else float("inf") if worse else 1.0
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a model must fulfil to become champion."""
+
+    bound: float
+    """The metric over all validation rows must be at least this good."""
+    champion_tolerance: float
+    """Share by which the metric may be worse than the champion's on the same rows (0.01: one percent)."""
+    slice_ratio: float
+    """How many times worse a slice may be than the champion's (without one: the baseline's) same slice."""
+    slice_min_rows: int
+    """Slices with fewer rows are shown, not judged: their metric is mostly noise."""
+
+
+@dataclass(frozen=True)
+class UseCase:
+    """One prediction problem."""
+
+    name: str
+    title: str
+    task: Literal["regression", "classification"]
+    target: str
+    """Column that `clean` leaves in the frame and the model predicts."""
+    locate: Callable[[str, Sequence[str] | None, Path], Sequence[Path]]
+    """(source, months, download folder) → the data files, downloaded when the source is remote.
+    `source` is a name out of `sources`, a folder, or files separated by commas."""
+    sources: Mapping[str, str]
+    """Named sources → one line on each; the first is the default and works offline."""
+    read: Callable[[Sequence[Path]], pd.DataFrame]
+    """Data files → raw rows."""
+    raw_schema: Callable[[], pa.DataFrameSchema]
+    """What raw rows must look like (a function: pandera is not needed to serve)."""
+    clean: Callable[[pd.DataFrame], Cleaned]
+    split: Callable[[pd.DataFrame, str | None, int], Split]
+    """(clean rows, cutoff date or None, seed) → training and validation rows."""
+    default_cutoff: str | None
+    """ISO date of the first validation row; None when rows are not split by time."""
+    features: Callable[[pd.DataFrame], pd.DataFrame]
+    """Request columns → feature columns, row by row: batch and single request get the same bits."""
+    candidates: Sequence[Candidate]
+    """The first is the baseline that the others are measured against."""
+    metric: Metric
+    gates: Gates
+    slices: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Series]]
+    """Slice name → (rows, training rows) → label of each row."""
+    request: type[BaseModel]
+    """Strict model of one request; its fields are the columns that `features` reads."""
+    respond: Callable[[float], BaseModel]
+    """Prediction → response."""
+    example: Mapping[str, Any]
+    """A request that gets a sensible answer, as JSON values."""
+
+    @property
+    def request_columns(self) -> list[str]:
+        """Columns known at request time, in the request model's order."""
+        return list(self.request.model_fields)
+
+    def request_frame(self, requests: Sequence[BaseModel]) -> pd.DataFrame:
+        """Valid requests → the frame that `features` reads, a row for each."""
+        return pd.DataFrame(
+            {name: [getattr(request, name) for request in requests] for name in self.request_columns}
+        )
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate called `name`.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {candidate.name: candidate for candidate in self.candidates}[name]
+
+    def predict(self, model: Any, rows: pd.DataFrame) -> Array:
+        """Predictions of a fitted model over request columns: values, or the probability of class 1."""
+        if self.task == "classification":
+            return np.asarray(model.predict_proba(rows)[:, 1], dtype=np.float64)
+        return np.asarray(model.predict(rows), dtype=np.float64)
