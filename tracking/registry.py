@@ -1,0 +1,252 @@
+"""The model registry: versions of a use case's model, which of them is champion, and what each was made of.
+
+The registered model has the use case's name. The alias `champion` names the version that is to be served;
+`challenger` the newest version that a gate kept from it. A version's files hold, beside the model,
+`provenance.json`, `profile.json` and `validation.parquet` (request columns, target and prediction).
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import TrackingError
+from settings import PROJECT
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+CHALLENGER = "challenger"
+PREDICTION = "prediction"
+"""Column of `validation.parquet` with the model's predictions."""
+# Types that a model file may hold besides numbers and texts: loading it builds these and runs nothing else.
+TRUSTED = ("sklearn.", "numpy.", "scipy.", "usecases.")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered model version."""
+
+    name: str
+    number: int
+    run: str
+    """MLflow run that logged it."""
+    source: str
+    """URI that MLflow loads it from."""
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A registered model version with everything that was kept beside it."""
+
+    version: Version
+    model: Any
+    """Fitted scikit-learn pipeline over request columns."""
+    provenance: dict[str, Any]
+    profile: dict[str, Any]
+    validation: pd.DataFrame
+    """Validation rows: request columns, target, `prediction`."""
+
+
+def register(
+    name: str,
+    model: Any,
+    validation: pd.DataFrame,
+    *,
+    provenance: Mapping[str, Any],
+    profile: Mapping[str, Any],
+    identity: str,
+) -> Version:
+    """Log `model` into the active MLflow run and register it.
+
+    The same `identity` is registered once: asking again returns the version that has it, so that a
+    training that was killed after this point, or is run again, adds nothing.
+    """
+    existing = [version for version in versions(name) if version.tags.get("identity") == identity]
+    if existing:
+        return existing[0]
+
+    import mlflow
+    import mlflow.sklearn
+    from mlflow.models import infer_signature
+
+    requests = validation.drop(columns=[PREDICTION])
+    with tempfile.TemporaryDirectory() as folder:
+        files = _write_files(Path(folder), provenance, profile, validation)
+        logged = mlflow.sklearn.log_model(
+            model,
+            name=name,
+            serialization_format="skops",
+            skops_trusted_types=trusted_types(model),
+            signature=infer_signature(requests.head(100), validation[PREDICTION].head(100)),
+            code_paths=[str(PROJECT / "usecases"), str(PROJECT / "errors.py")],
+            pip_requirements=_requirements(),
+            extra_files=[str(path) for path in files],
+        )
+    _ensure_model(name)
+    created = _client().create_model_version(
+        name,
+        source=logged.model_uri,
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+        tags={"identity": identity, **_tags(provenance)},
+    )
+    return _version(created)
+
+
+def versions(name: str) -> list[Version]:
+    """All versions of `name`, newest first; none when nothing was registered."""
+    found = _client().search_model_versions(f"name = '{name}'", order_by=["version_number DESC"])
+    return [_version(version) for version in found]
+
+
+def aliased(name: str, alias: str) -> Version | None:
+    """The version that carries `alias`, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(_client().get_model_version_by_alias(name, alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def champion(name: str) -> Version | None:
+    """The champion of `name`, or None."""
+    return aliased(name, CHAMPION)
+
+
+def find(name: str, which: str) -> Version:
+    """The version that a person asked for: a number, or an alias such as `champion`.
+
+    Raises:
+        TrackingError: there is no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    if not which.isdigit():
+        version = aliased(name, which)
+        if version is None:
+            raise TrackingError(f"{name} has no {which} yet. Train one: python run.py train {name}")
+        return version
+    try:
+        return _version(_client().get_model_version(name, which))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        there = ", ".join(str(version.number) for version in reversed(versions(name))) or "none"
+        raise TrackingError(f"{name} has no version {which}; there are: {there}.") from error
+
+
+def crown(version: Version) -> None:
+    """Make `version` champion; it is no longer challenger."""
+    _client().set_registered_model_alias(version.name, CHAMPION, str(version.number))
+    challenger = aliased(version.name, CHALLENGER)
+    if challenger is not None and challenger.number == version.number:
+        _client().delete_registered_model_alias(version.name, CHALLENGER)
+
+
+def challenge(version: Version) -> None:
+    """Mark `version` as the newest that did not become champion."""
+    _client().set_registered_model_alias(version.name, CHALLENGER, str(version.number))
+
+
+def load(version: Version) -> Loaded:
+    """The model with its provenance, profile and validation rows.
+
+    Raises:
+        TrackingError: its files are gone or damaged.
+    """
+    import mlflow.artifacts
+    import mlflow.sklearn
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(version.source))
+        extra = folder / "extra_files"
+        return Loaded(
+            version=version,
+            model=mlflow.sklearn.load_model(str(folder)),
+            provenance=json.loads((extra / "provenance.json").read_text()),
+            profile=json.loads((extra / "profile.json").read_text()),
+            validation=pd.read_parquet(extra / "validation.parquet"),
+        )
+    except (OSError, MlflowException, json.JSONDecodeError) as error:
+        raise TrackingError(
+            f"{version.name} version {version.number} cannot be loaded from {version.source}: {error}. "
+            f"Train anew: python run.py train {version.name}"
+        ) from error
+
+
+def trusted_types(model: Any) -> list[str]:
+    """The types inside `model` that skops must be told to trust.
+
+    Raises:
+        TrackingError: one comes from outside scikit-learn, numpy, scipy and the use cases.
+    """
+    import skops.io
+
+    types: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    foreign = [name for name in types if not name.startswith(TRUSTED)]
+    if foreign:
+        raise TrackingError(
+            f"A model may be built of {', '.join(prefix.rstrip('.') for prefix in TRUSTED)} only, "
+            f"so that loading it runs no foreign code; this one holds {', '.join(foreign)}."
+        )
+    return types
+
+
+def _write_files(
+    folder: Path, provenance: Mapping[str, Any], profile: Mapping[str, Any], validation: pd.DataFrame
+) -> list[Path]:
+    paths = [folder / "provenance.json", folder / "profile.json", folder / "validation.parquet"]
+    paths[0].write_text(json.dumps(provenance, indent=2, sort_keys=True, default=str))
+    paths[1].write_text(json.dumps(profile))
+    validation.to_parquet(paths[2], index=False)
+    return paths
+
+
+def _requirements() -> list[str]:
+    lock = PROJECT / "serving" / "requirements.txt"
+    return [line.split()[0] for line in lock.read_text().splitlines() if "==" in line and line[0].isalpha()]
+
+
+def _tags(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """The scalar part of the provenance: what one wants to see in the registry's table."""
+    return {key: str(value) for key, value in provenance.items() if isinstance(value, str | int | float)}
+
+
+def _ensure_model(name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _client().create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _version(version: ModelVersion) -> Version:
+    return Version(
+        name=version.name,
+        number=int(version.version),
+        run=version.run_id or "",
+        source=version.source or "",
+        tags=dict(version.tags),
+    )
+
+
+def _client() -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient()

@@ -1,0 +1,75 @@
+"""Whether a model may become champion: the use case's gates, each with its verdict in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from training.evaluation import Evaluation
+    from usecases.base import UseCase
+
+
+class Verdict(BaseModel):
+    """What one gate said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gate: str
+    passed: bool
+    reason: str
+
+
+def judge(use_case: UseCase, evaluation: Evaluation) -> list[Verdict]:
+    """Every gate's verdict; the model may be promoted when all passed."""
+    verdicts = [_bound(use_case, evaluation)]
+    if evaluation.champion is not None:
+        verdicts.append(_champion(use_case, evaluation))
+    return [*verdicts, _slices(use_case, evaluation)]
+
+
+def _bound(use_case: UseCase, evaluation: Evaluation) -> Verdict:
+    metric, bound = use_case.metric, use_case.gates.bound
+    value = evaluation.scores.overall.value
+    relation = "at most" if metric.direction == "minimize" else "at least"
+    return Verdict(
+        gate="bound",
+        passed=value == bound or metric.better(value, bound),
+        reason=f"{metric.name} {value:.4g} {metric.unit}".rstrip() + f", must be {relation} {bound:g}",
+    )
+
+
+def _champion(use_case: UseCase, evaluation: Evaluation) -> Verdict:
+    tolerance = use_case.gates.champion_tolerance
+    ratio = use_case.metric.ratio(evaluation.scores.overall.value, evaluation.reference_scores.overall.value)
+    return Verdict(
+        gate="champion",
+        passed=ratio <= 1 + tolerance,
+        reason=f"{use_case.metric.name} {evaluation.scores.overall.value:.4g} beside the champion's "
+        f"{evaluation.reference_scores.overall.value:.4g} on the same rows: {ratio:.3f} times as bad, "
+        f"must be at most {1 + tolerance:.3f}",
+    )
+
+
+def _slices(use_case: UseCase, evaluation: Evaluation) -> Verdict:
+    gates, metric = use_case.gates, use_case.metric
+    ratios = {
+        (name, value): metric.ratio(score.value, evaluation.reference_scores.slices[name][value].value)
+        for name, values in evaluation.scores.slices.items()
+        for value, score in values.items()
+        if score.rows >= gates.slice_min_rows
+    }
+    if not ratios:
+        return Verdict(
+            gate="slices",
+            passed=True,
+            reason=f"no slice has the {gates.slice_min_rows} rows that a verdict needs",
+        )
+    (name, value), worst = max(ratios.items(), key=lambda item: item[1])
+    return Verdict(
+        gate="slices",
+        passed=worst <= gates.slice_ratio,
+        reason=f"worst of {len(ratios)} slices beside {evaluation.reference}: {name} {value} is "
+        f"{worst:.3f} times as bad, must be at most {gates.slice_ratio:g}",
+    )
