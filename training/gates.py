@@ -21,12 +21,25 @@ class Verdict(BaseModel):
     reason: str
 
 
-def judge(use_case: UseCase, evaluation: Evaluation) -> list[Verdict]:
-    """Every gate's verdict; the model may be promoted when all passed."""
+class Judgement(BaseModel):
+    """All gates' verdicts on one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdicts: list[Verdict]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model may become champion."""
+        return all(verdict.passed for verdict in self.verdicts)
+
+
+def judge(use_case: UseCase, evaluation: Evaluation) -> Judgement:
+    """Every gate's verdict."""
     verdicts = [_bound(use_case, evaluation)]
     if evaluation.champion is not None:
         verdicts.append(_champion(use_case, evaluation))
-    return [*verdicts, _slices(use_case, evaluation)]
+    return Judgement(verdicts=[*verdicts, _slices(use_case, evaluation)])
 
 
 def _bound(use_case: UseCase, evaluation: Evaluation) -> Verdict:

@@ -4,7 +4,7 @@ on the same validation rows; a search never sees those, it cross-validates withi
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,27 @@ class Result(BaseModel):
     """On the validation rows."""
     seconds: float
     """Search and fit together."""
+
+
+class Comparison(BaseModel):
+    """All candidates side by side on the same validation rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    results: list[Result]
+    winner: str
+    """The candidate with the best metric over all validation rows."""
+
+    def result(self, candidate: str) -> Result:
+        """What `candidate` reached."""
+        return next(result for result in self.results if result.candidate == candidate)
+
+
+def compare(use_case: UseCase, results: Sequence[Result]) -> Comparison:
+    """Choose the winner; of equals the first."""
+    sign = 1 if use_case.metric.direction == "minimize" else -1
+    best = min(results, key=lambda result: sign * result.scores.overall.value)
+    return Comparison(results=list(results), winner=best.candidate)
 
 
 def compete(

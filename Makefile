@@ -1,0 +1,52 @@
+# Every task a developer has; `make help` lists them. Nothing is installed twice.
+.DEFAULT_GOAL := help
+.PHONY: help run test fast lint types layers lock format docs clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
+
+help:            ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
+
+run: $(READY)    ## the main job: from a clone to a served champion
+	@$(BIN)/python run.py
+
+test: $(READY)   ## lint, types, layers and every test that needs no cluster
+	@$(MAKE) --no-print-directory lint types layers
+	$(BIN)/pytest --cov --cov-report=
+
+fast: $(READY)   ## only the tests that start no server
+	$(BIN)/pytest tests/unit
+
+lint: $(READY)   ## format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)  ## strict types over all product code
+	$(BIN)/mypy .
+
+layers: $(READY) ## arrows point down only
+	$(BIN)/lint-imports
+
+format: $(READY) ## rewrite files to the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" requirements.in -o requirements.txt
+
+clean:           ## stop what runs here and delete the environment and all state
+	-@test ! -x $(BIN)/python || $(BIN)/python run.py stop
+	rm -rf .venv .modelyard .mypy_cache .ruff_cache .pytest_cache .coverage
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Modelyard needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 …"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "Python could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
+	@$(BIN)/uv pip sync --python $(BIN)/python requirements.txt
+	@rm -f .venv/.installed-*
+	@touch $@

@@ -1,0 +1,141 @@
+"""What every command shares: `--stack` and `--json`, exit codes, and errors in one form."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from console.progress import Progress
+from errors import ModelyardError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from settings import Settings
+
+STACK = typer.Option(
+    "--stack", metavar="NAME", help="Where pipelines run: a file in stacks/. [default: local]"
+)
+JSON = typer.Option("--json", help="One JSON document on stdout; everything else goes to stderr.")
+
+
+@dataclass
+class Call:
+    """One run of a command: its shared options, settings and progress."""
+
+    stack: str
+    as_json: bool
+    progress: Progress = field(default_factory=Progress)
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The `MODELYARD_*` settings.
+
+        Raises:
+            UsageError: one of them is wrong.
+        """
+        from pydantic import ValidationError
+
+        from settings import Settings
+
+        try:
+            return Settings()
+        except ValidationError as error:
+            lines = "\n".join(
+                f"  MODELYARD_{str(e['loc'][0]).upper()}: {e['msg']}"
+                for e in error.errors(include_input=False)
+            )
+            raise UsageError(f"Settings are wrong:\n{lines}") from None
+
+    def answer(self, document: dict[str, Any], report: Callable[[dict[str, Any]], RenderableType]) -> None:
+        """Print the result: the document as it is, or `report` of it for a person."""
+        if self.as_json:
+            print_json(document)
+        else:
+            from rich.console import Console
+
+            Console(file=sys.__stdout__, soft_wrap=True).print(report(document), highlight=False)
+
+
+def command(app: typer.Typer, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+    """Register a function `(call, …)` as a command with the shared options added to its own."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = [parameter for key, parameter in signature.parameters.items() if key != "call"]
+        shared = [
+            inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+            inspect.Parameter(
+                "stack",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=Annotated[str | None, STACK],
+            ),
+            inspect.Parameter(
+                "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, JSON]
+            ),
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+        @functools.wraps(function)
+        def wrapper(*, context: typer.Context, stack: str | None, as_json: bool, **own: Any) -> None:
+            before = context.find_object(dict) or {}
+            call = Call(
+                stack=stack or before.get("stack") or "local",
+                as_json=as_json or bool(before.get("as_json")),
+            )
+            try:
+                function(call, **own)
+            finally:
+                call.progress.rest()
+
+        parameters = [*own, *shared]
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        app.command(name, **options)(wrapper)
+        return function
+
+    return decorate
+
+
+def main(app: typer.Typer) -> int:
+    """Run the command that the arguments name; returns the process's exit code."""
+    # Click's own error type: typer may carry a copy of click, so it is found through the app's command.
+    as_json = "--json" in sys.argv
+    try:
+        result = app(standalone_mode=False)
+    except ModelyardError as error:
+        return _failed(str(error), error.exit_code, as_json)
+    except KeyboardInterrupt:
+        return _failed("Interrupted.", 130, as_json)
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "format_message"):
+            if hasattr(error, "ctx") and error.ctx is not None and not as_json:
+                sys.stderr.write(error.ctx.get_usage() + "\n")
+            return _failed(error.format_message(), 2, as_json)
+        traceback.print_exc(file=sys.__stderr__)
+        return _failed(f"{type(error).__name__}: {error}", 1, as_json)
+    return result if isinstance(result, int) else 0
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document on the real stdout (ZenML wraps `sys.stdout`)."""
+    stdout = sys.__stdout__ or sys.stdout
+    stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+    stdout.flush()
+
+
+def _failed(message: str, code: int, as_json: bool) -> int:
+    if as_json:
+        print_json({"error": message, "exit_code": code})
+    else:
+        (sys.__stderr__ or sys.stderr).write(f"{message}\n")
+    return code

@@ -1,0 +1,194 @@
+"""What each command does: open the stack, run the pipeline, and put the result into one document.
+
+The document is what `--json` prints; console/reports.py turns the same document into what a person reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from console.progress import Progress
+    from pipelines.training import Trained
+    from settings import Settings
+    from stacks.session import Session
+    from training.plan import Plan
+
+Document = dict[str, Any]
+
+
+def main_job(settings: Settings, stack: str, progress: Progress) -> Document:
+    """Train the default use case, release its champion, ask it once."""
+    session = _open(settings, stack, progress)
+    trained = _train(session, progress, "taxi")
+    document: Document = {"training": trained}
+    if trained["champion"] is not None:
+        document["release"] = _release(session, progress, "taxi", "champion")
+        with progress.stage("ask the endpoint"):
+            document["answer"] = _ask_example(session, "taxi")
+    return document | {"stages": stages(progress)}
+
+
+def example(settings: Settings, stack: str, progress: Progress) -> Document:
+    """Run the hello world."""
+    from pipelines.example import example as run_example
+
+    session = _open(settings, stack, progress, tracking=False)
+    with progress.pipeline("example_pipeline"):
+        run, file = run_example(settings.home / "example_pipeline")
+    return {"file": str(file), "run": run.name, "stages": stages(progress)}
+
+
+def train(settings: Settings, stack: str, progress: Progress, use_case: str, **options: Any) -> Document:
+    """Train one use case."""
+    session = _open(settings, stack, progress)
+    return _train(session, progress, use_case, **options) | {"stages": stages(progress)}
+
+
+def stages(progress: Progress) -> list[Document]:
+    """How long each stage took."""
+    return [{"stage": time.name, "seconds": time.seconds, "cached": time.cached} for time in progress.times]
+
+
+def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str, version: int) -> Document:
+    """Train a registered version again and compare."""
+    import usecases
+
+    usecases.load(use_case)
+    _open(settings, stack, progress)
+    from pipelines.reproduction import reproduce as run_reproduction
+
+    with progress.pipeline("reproduce"):
+        done = run_reproduction(use_case, version, settings.home / "downloads")
+    return {
+        "use_case": use_case,
+        "version": version,
+        "equal": done.equal,
+        "rows": done.rows,
+        "largest_difference": done.largest_difference,
+        "differences": done.differences,
+        "run": done.run.name,
+        "stages": stages(progress),
+    }
+
+
+def apply_stack(settings: Settings, progress: Progress, file: Path) -> Document:
+    """Apply a stack file."""
+    from stacks import session
+
+    with progress.stage("stack"):
+        changes = session.apply_file(file, settings, session.connect(settings))
+    return {"file": str(file), "changes": changes}
+
+
+def show_stack(settings: Settings, stack: str) -> Document:
+    """The parts of a stack as ZenML has them."""
+    from stacks import session, spec
+
+    spec.named(stack)
+    session.open_store(session.connect(settings))
+    from stacks.apply import find
+
+    found = find(stack)
+    if found is None:
+        raise UsageError(
+            f"The stack {stack!r} was not applied yet: python run.py stack apply stacks/{stack}.yaml"
+        )
+    parts = {
+        kind.value: {
+            "name": component.name,
+            "flavor": component.flavor_name,
+            "configuration": component.configuration,
+        }
+        for kind, components in found.components.items()
+        for component in components
+    }
+    return {"stack": found.name, "parts": parts}
+
+
+def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool = True) -> Session:
+    with progress.stage("PostgreSQL and stack"):
+        from stacks import session
+
+        opened = session.open_stack(settings, stack)
+    if tracking:
+        with progress.stage("MLflow"):
+            session.open_tracking(opened.databases)
+    return opened
+
+
+def _train(session: Session, progress: Progress, use_case: str, **options: Any) -> Document:
+    import usecases
+    from db.session import advisory_lock, connect
+    from pipelines.training import train as run_training
+    from training import plan as plans
+
+    case = usecases.load(use_case)
+    with progress.stage("data"):
+        plan = plans.make(case, downloads=session.settings.home / "downloads", **options)
+    # Two trainings of one use case would each promote against a champion that the other replaces.
+    with (
+        connect(session.databases.modelyard) as connection,
+        advisory_lock(connection, f"train {use_case}"),
+        progress.pipeline("train"),
+    ):
+        trained = run_training(plan)
+    return _training_document(plan, trained)
+
+
+def _training_document(plan: Plan, trained: Trained) -> Document:
+    import usecases
+
+    case = usecases.load(plan.use_case)
+    promotion = trained.promotion
+    champion = promotion.version if promotion.promoted or promotion.stands else promotion.before
+    return {
+        "use_case": plan.use_case,
+        "title": case.title,
+        "source": plan.source,
+        "rows": {
+            "read": trained.rows,
+            "dropped": dict(trained.dropped),
+            "kept": trained.rows - sum(trained.dropped.values()),
+            "validation": trained.evaluation.scores.overall.rows,
+        },
+        "metric": {"name": case.metric.name, "unit": case.metric.unit, "direction": case.metric.direction},
+        "candidates": [
+            {
+                "candidate": result.candidate,
+                "score": result.scores.overall.value,
+                "seconds": round(result.seconds, 2),
+                "trials": result.trials,
+                "parameters": result.parameters,
+            }
+            for result in trained.comparison.results
+        ],
+        "winner": trained.comparison.winner,
+        "score": trained.evaluation.scores.overall.value,
+        "reference": trained.evaluation.reference,
+        "reference_score": trained.evaluation.reference_scores.overall.value,
+        "slices": {
+            name: {
+                value: {
+                    "score": score.value,
+                    "rows": score.rows,
+                    "reference_score": trained.evaluation.reference_scores.slices[name][value].value,
+                }
+                for value, score in values.items()
+            }
+            for name, values in trained.evaluation.scores.slices.items()
+        },
+        "gates": [verdict.model_dump() for verdict in trained.judgement.verdicts],
+        "passed": trained.judgement.passed,
+        "version": promotion.version,
+        "champion_before": promotion.before,
+        "champion": champion,
+        "promoted": promotion.promoted,
+        "champion_stands": promotion.stands,
+        "run": trained.run.name,
+    }

@@ -1,0 +1,157 @@
+"""What a person reads: each command's document as text and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+Document = Mapping[str, Any]
+
+
+def main_job(document: Document) -> RenderableType:
+    """Training, release and answer of the main job, and what to try next."""
+    name = document["training"]["use_case"]
+    parts: list[RenderableType] = [training(document["training"])]
+    if "release" in document:
+        parts += ["", release(document["release"]), "", _answer(document)]
+    parts += [
+        "",
+        times(document["stages"]),
+        "",
+        "What to try next:",
+        "  python run.py status                     what runs, and since when",
+        f"  python run.py train {name} --trials 10      search better parameters",
+        f"  python run.py reproduce {name} {document['training']['version']}         "
+        "train the version again, bit for bit",
+        "  python run.py train titanic              the second use case",
+        "  python run.py stop                       stop endpoints and PostgreSQL; all data stay",
+    ]
+    return Group(*parts)
+
+
+def training(document: Document) -> RenderableType:
+    """Rows, candidates, gates and the champion."""
+    parts: list[RenderableType] = [
+        f"[bold]{escape(document['title'])}[/]",
+        _rows(document),
+        _candidates(document),
+        _gates(document),
+        _champion(document),
+    ]
+    if "stages" in document:
+        parts.append(times(document["stages"]))
+    return Group(*parts)
+
+
+def example(document: Document) -> RenderableType:
+    """Where the CSV is."""
+    return Group(f"Wrote {document['file']}", f"Run in ZenML: {document['run']}", times(document["stages"]))
+
+
+def reproduction(document: Document) -> RenderableType:
+    """Equal or not, and what differs."""
+    what = f"{document['use_case']} version {document['version']}"
+    if document["equal"]:
+        verdict = (
+            f"[green]Reproduced[/]: the predictions of {what} on {document['rows']:,} validation rows "
+            "are equal bit for bit."
+        )
+    else:
+        verdict = (
+            f"[red]Not reproduced[/]: predictions of {what} differ by up to "
+            f"{document['largest_difference']:.6g} over {document['rows']:,} validation rows."
+        )
+    differences = [escape(line) for line in document["differences"]]
+    about = ["Differs from the recorded training:", *(f"  {line}" for line in differences)]
+    same = ["Data, code, lock and Python are those of the recorded training."]
+    return Group(verdict, *(about if differences else same))
+
+
+def stack_applied(document: Document) -> RenderableType:
+    """Each change, or that there was none."""
+    if not document["changes"]:
+        return f"Nothing changed: ZenML has {document['file']} already."
+    return Group(*(escape(change) for change in document["changes"]))
+
+
+def stack_shown(document: Document) -> RenderableType:
+    """The stack's parts as a table."""
+    table = _table("part", "name", "flavor", "configuration", title=f"Stack {document['stack']}")
+    for kind, part in document["parts"].items():
+        configuration = "\n".join(f"{key}: {value}" for key, value in part["configuration"].items())
+        table.add_row(kind, part["name"], part["flavor"], escape(configuration))
+    return table
+
+
+def times(stages: list[Document]) -> RenderableType:
+    """How long each stage took."""
+    table = _table("stage", ">seconds")
+    for stage in stages:
+        table.add_row(stage["stage"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")
+    table.add_row("[bold]total[/]", f"[bold]{sum(stage['seconds'] for stage in stages):.1f}[/]")
+    return table
+
+
+def _rows(document: Document) -> str:
+    rows = document["rows"]
+    dropped = ", ".join(f"{count:,} {escape(reason)}" for reason, count in rows["dropped"].items() if count)
+    return (
+        f"Rows read {rows['read']:,}, kept {rows['kept']:,} ({rows['validation']:,} of them to judge by); "
+        f"dropped: {dropped or 'none'}."
+    )
+
+
+def _candidates(document: Document) -> RenderableType:
+    metric = document["metric"]
+    unit = f" ({metric['unit']})" if metric["unit"] else ""
+    table = _table("candidate", f">{metric['name']}{unit}", ">seconds")
+    sign = 1 if metric["direction"] == "minimize" else -1
+    for candidate in sorted(document["candidates"], key=lambda found: sign * found["score"]):
+        best = candidate["candidate"] == document["winner"]
+        style = "bold green" if best else ""
+        table.add_row(
+            candidate["candidate"], f"{candidate['score']:.3f}", f"{candidate['seconds']:.1f}", style=style
+        )
+    return table
+
+
+def _gates(document: Document) -> RenderableType:
+    table = _table("gate", "verdict", "reason")
+    for gate in document["gates"]:
+        verdict = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
+        table.add_row(gate["gate"], verdict, escape(gate["reason"]))
+    return table
+
+
+def _champion(document: Document) -> str:
+    version, before = document["version"], document["champion_before"]
+    if document["champion_stands"]:
+        return f"The champion stands: version {version} is what this training gives; nothing changed."
+    if document["promoted"]:
+        beside = f"before it version {before}" if before else "the first one"
+        return f"New champion: version {version} ({document['winner']}), {beside}."
+    kept = f"the champion is still version {before}" if before else "there is no champion yet"
+    return f"Version {version} is registered, not promoted: a gate was not passed; {kept}."
+
+
+def _answer(document: Document) -> RenderableType:
+    answer = document["answer"]
+    return Group(
+        "Asked it for one trip:",
+        f"  {json.dumps(answer['request'])}",
+        f"  → {json.dumps(answer['response'])}",
+        "Ask it yourself:",
+        f"  {answer['curl']}",
+    )
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(title=title, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    return table

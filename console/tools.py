@@ -1,0 +1,29 @@
+"""ZenML's and MLflow's own command lines, on this project's stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from stacks import session, spec
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+
+def zenml(settings: Settings, arguments: list[str], stack: str) -> None:
+    """Run `zenml ARGUMENTS` with ZenML's store on PostgreSQL; ends the process."""
+    databases = session.connect(settings)
+    session.apply_file(spec.named(stack), settings, databases)
+
+    from zenml.cli.cli import cli
+
+    cli.main(args=arguments, prog_name="run.py zenml")
+
+
+def mlflow(settings: Settings, arguments: list[str]) -> None:
+    """Run `mlflow ARGUMENTS` on this project's tracking store and registry; ends the process."""
+    session.open_tracking(session.connect(settings))
+
+    from mlflow.cli import cli
+
+    cli.main(args=arguments, prog_name="run.py mlflow")

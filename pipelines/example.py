@@ -1,0 +1,24 @@
+"""The hello world: load_titanic → fill_in_missing_values → export_titanic_clean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipelines.run import Run, run
+
+
+def example(folder: Path) -> tuple[Run, Path]:
+    """Run the example pipeline; returns the run and the CSV file that it wrote into `folder`.
+
+    Raises:
+        DataError: a step's data check failed.
+    """
+    finished = run("example_pipeline", example_pipeline, {"folder": str(folder)})
+    return finished, Path(finished.output("export_titanic_clean", "file"))
+
+
+def example_pipeline(folder: str) -> None:
+    """Its three steps."""
+    from steps.example import export_titanic_clean, fill_in_missing_values, load_titanic
+
+    export_titanic_clean(fill_in_missing_values(load_titanic()), folder)

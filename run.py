@@ -1,0 +1,242 @@
+#!/usr/bin/env python
+"""Modelyard's command line: one command for each thing a person wants.
+
+Imports are lazy, so that `--help` answers at once; the work is done in pipelines/ and releases/, what a
+person sees is written in console/.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console import reports
+from console.command import JSON, STACK, Call, command, main
+from errors import GateNotPassed
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode="rich",
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
+app.add_typer(stacks, name="stack")
+
+UseCaseName = Annotated[str, typer.Argument(metavar="USE_CASE", help="A folder in usecases/.")]
+
+
+@app.callback(invoke_without_command=True)
+def default(
+    context: typer.Context,
+    stack: Annotated[str | None, STACK] = None,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """From tabular data to a monitored model endpoint.
+
+    Without a command: the main job. Trains [b]taxi[/b] on the bundled trips, promotes the best candidate,
+    packages it, starts its endpoint and asks it for one trip.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate was not passed.
+
+    Example: [b]python run.py[/b]
+    """
+    context.obj = {"stack": stack, "as_json": as_json}
+    if context.invoked_subcommand is None:
+        _main_job(Call(stack=stack or "local", as_json=as_json))
+
+
+def _main_job(call: Call) -> None:
+    from console.jobs import main_job
+
+    document = main_job(call.settings, call.stack, call.progress)
+    call.answer(document, reports.main_job)
+    _exit_by_gates(document["training"])
+
+
+@command(app, "example_pipeline")
+def example_pipeline(call: Call) -> None:
+    """The hello world: load the Titanic list, fill in what is missing, export a CSV.
+
+    Example: [b]python run.py example_pipeline[/b]
+    """
+    from console.jobs import example
+
+    call.answer(example(call.settings, call.stack, call.progress), reports.example)
+
+
+@command(app)
+def train(
+    call: Call,
+    use_case: UseCaseName,
+    source: Annotated[
+        str | None,
+        typer.Option(help="A named source of the use case, a folder, or files separated by commas."),
+    ] = None,
+    months: Annotated[str | None, typer.Option(help="Months to read, such as 2024-01,2024-02.")] = None,
+    cutoff: Annotated[str | None, typer.Option(help="First day of the validation rows.")] = None,
+    trials: Annotated[
+        int, typer.Option(min=1, help="Sets of parameters to try for each candidate; 1: its defaults.")
+    ] = 1,
+    candidates: Annotated[str | None, typer.Option(help="Candidates to train, separated by commas.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+) -> None:
+    """Train, compare candidates, register the best, judge it by the gates, promote it.
+
+    Examples: [b]python run.py train taxi[/b] · [b]python run.py train taxi --source tlc
+    --months 2024-01,2024-02 --cutoff 2024-02-01 --trials 20[/b]
+    """
+    from console.jobs import train as job
+
+    document = job(
+        call.settings,
+        call.stack,
+        call.progress,
+        use_case,
+        source=source,
+        months=_split(months),
+        cutoff=cutoff,
+        candidates=_split(candidates),
+        trials=trials,
+        seed=seed,
+    )
+    call.answer(document, reports.training)
+    _exit_by_gates(document)
+
+
+@command(app)
+def release(
+    call: Call,
+    use_case: UseCaseName,
+    version: Annotated[str, typer.Option(help="A version's number, or `champion`.")] = "champion",
+) -> None:
+    """Package a model version, start its endpoint, verify its answers, then stop the one before.
+
+    Examples: [b]python run.py release taxi[/b] · [b]python run.py release taxi --version 3[/b]
+    """
+    from console.jobs import release as job
+
+    call.answer(job(call.settings, call.stack, call.progress, use_case, version), reports.release)
+
+
+@command(app)
+def predict(
+    call: Call,
+    use_case: UseCaseName,
+    request: Annotated[str | None, typer.Argument(help="One request as JSON.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Many requests: a parquet or CSV file, a row for each.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Where to write the rows with their predictions. [default: FILE-predictions]"),
+    ] = None,
+) -> None:
+    """Ask the endpoint: one request, or every row of a file.
+
+    Examples: [b]python run.py predict taxi '{"PULocationID": 74, …}'[/b] ·
+    [b]python run.py predict taxi --file trips.parquet[/b]
+    """
+    from console.jobs import predict as job
+
+    call.answer(job(call.settings, call.progress, use_case, request, file, output), reports.predictions)
+
+
+@command(app)
+def reproduce(call: Call, use_case: UseCaseName, version: Annotated[int, typer.Argument(min=1)]) -> None:
+    """Train a version again from what was recorded; say whether its predictions come out bit for bit.
+
+    Example: [b]python run.py reproduce taxi 1[/b]
+    """
+    from console.jobs import reproduce as job
+
+    document = job(call.settings, call.stack, call.progress, use_case, version)
+    call.answer(document, reports.reproduction)
+    if not document["equal"]:
+        raise typer.Exit(1)
+
+
+@command(app)
+def status(call: Call) -> None:
+    """What runs: PostgreSQL, the stack, champions and endpoints.
+
+    Example: [b]python run.py status --json[/b]
+    """
+    from console.jobs import status as job
+
+    call.answer(job(call.settings), reports.status)
+
+
+@command(app)
+def stop(call: Call) -> None:
+    """Stop the endpoints and the embedded PostgreSQL; everything stored stays.
+
+    Example: [b]python run.py stop[/b]
+    """
+    from console.jobs import stop as job
+
+    call.answer(job(call.settings, call.progress), reports.stopped)
+
+
+@command(stacks, "apply")
+def stack_apply(call: Call, file: Annotated[Path, typer.Argument(help="A stack file.")]) -> None:
+    """Make ZenML's stack match a file; prints each change, and the second time that there is none.
+
+    Example: [b]python run.py stack apply stacks/local.yaml[/b]
+    """
+    from console.jobs import apply_stack as job
+
+    call.answer(job(call.settings, call.progress, file), reports.stack_applied)
+
+
+@command(stacks, "show")
+def stack_show(call: Call) -> None:
+    """Show the parts of the stack as ZenML has them.
+
+    Example: [b]python run.py --stack local stack show[/b]
+    """
+    from console.jobs import show_stack as job
+
+    call.answer(job(call.settings, call.stack), reports.stack_shown)
+
+
+_TOOL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=_TOOL)
+def zenml(context: typer.Context) -> None:
+    """ZenML's own command line, on this project's store.
+
+    Example: [b]python run.py zenml pipeline runs list[/b]
+    """
+    from console.tools import zenml as tool
+
+    tool(Call(stack="local", as_json=False).settings, context.args)
+
+
+@app.command(context_settings=_TOOL)
+def mlflow(context: typer.Context) -> None:
+    """MLflow's own command line, on this project's store.
+
+    Example: [b]python run.py mlflow experiments search[/b]
+    """
+    from console.tools import mlflow as tool
+
+    tool(Call(stack="local", as_json=False).settings, context.args)
+
+
+def _split(text: str | None) -> list[str] | None:
+    return [part.strip() for part in text.split(",") if part.strip()] if text else None
+
+
+def _exit_by_gates(training: dict[str, object]) -> None:
+    if not training["passed"]:
+        raise typer.Exit(GateNotPassed.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(app))

@@ -1,0 +1,126 @@
+"""A command's connection to its stack: PostgreSQL up, ZenML's store on it, the stack applied and active."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from db.databases import Databases, prepare
+from settings import PROJECT, Settings
+from stacks import spec
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command works on."""
+
+    settings: Settings
+    databases: Databases
+    stack: str
+    changes: list[str]
+    """What applying the stack changed, a line each."""
+
+
+def connect(settings: Settings) -> Databases:
+    """PostgreSQL running, the three databases there, and this process's ZenML and MLflow pointed at them.
+
+    Passwords travel in the process's environment alone. ZenML's and MLflow's own settings of the user
+    who runs this are neither read nor written.
+
+    Raises:
+        DatabaseError: PostgreSQL cannot be reached or used.
+    """
+    databases = prepare(settings)
+    home = settings.home
+    os.environ |= {
+        "ZENML_CONFIG_PATH": str(home / "zenml"),
+        "ZENML_STORE_URL": databases.zenml,
+        "ZENML_STORE_BACKUP_STRATEGY": "disabled",
+        "ZENML_SECRETS_STORE_TYPE": "sql",
+        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": _encryption_key(home / "zenml" / "secrets.key"),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
+        "ZENML_CUSTOM_SOURCE_ROOT": str(PROJECT),
+        "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
+        "AUTO_OPEN_DASHBOARD": "false",
+        "MLFLOW_TRACKING_URI": databases.mlflow,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        # Where MLflow, used without a server in between, puts the artifacts of new experiments.
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home / "artifacts" / "mlflow"),
+    }
+    return databases
+
+
+def open_stack(settings: Settings, stack: str) -> Session:
+    """Connect, make sure of ZenML's tables, apply the stack file of that name and activate it here.
+
+    Raises:
+        DatabaseError: PostgreSQL cannot be reached or used.
+        StackError, UsageError: the stack's file is wrong, or there is none.
+    """
+    path = spec.named(stack)
+    databases = connect(settings)
+    changes = apply_file(path, settings, databases)
+    return Session(settings=settings, databases=databases, stack=stack, changes=changes)
+
+
+def apply_file(path: Path, settings: Settings, databases: Databases) -> list[str]:
+    """Apply a stack file and make it this process's active stack; returns what changed, a line each."""
+    wanted = spec.read(path, {"home": str(settings.home), "mlflow": databases.mlflow})
+    open_store(databases)
+
+    from stacks.apply import apply
+
+    stack_id, changes = apply(wanted)
+    # By environment, not in ZenML's settings file: commands with different stacks run side by side.
+    os.environ["ZENML_ACTIVE_STACK_ID"] = str(stack_id)
+    return changes
+
+
+def open_store(databases: Databases) -> None:
+    """ZenML on PostgreSQL, its tables made when missing, its messages on stderr from warnings up."""
+    with warnings.catch_warnings():
+        # Deprecations inside ZenML's own imports are not the user's to mend.
+        warnings.simplefilter("ignore")
+        from stacks.postgresql import initialize, install
+
+        install()
+        initialize(databases.zenml)
+    quiet()
+
+
+def quiet() -> None:
+    """ZenML prints its messages on stdout, which belongs to a command's result: warnings go to stderr."""
+    from zenml.logger import ZenMLConsoleHandler
+
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, ZenMLConsoleHandler)]:
+        root.removeHandler(handler)
+    console = logging.StreamHandler(sys.__stderr__)
+    console.setLevel(logging.WARNING)
+    root.addHandler(console)
+
+
+def _encryption_key(path: Path) -> str:
+    """The key that ZenML's secrets are encrypted with; made once, readable by its owner alone."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written whole under another name first: a second command never reads half a key.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another command was first; its key stands
+        finally:
+            draft.unlink()
+    return path.read_text()

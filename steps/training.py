@@ -1,0 +1,160 @@
+"""From training rows to a judged and promoted model version."""
+
+from typing import Annotated
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+from zenml import get_step_context, log_metadata, step
+from zenml.types import HTMLString
+
+import usecases
+from training.evaluation import Evaluation
+from training.gates import Judgement
+from training.plan import Plan
+from training.promotion import Promotion
+from training.search import Comparison, Result
+
+
+@step(experiment_tracker=True)
+def compete(
+    use_case: str, candidate: str, train: pd.DataFrame, validation: pd.DataFrame, trials: int, seed: int
+) -> tuple[Annotated[Pipeline, "model"], Annotated[Result, "result"]]:
+    """Search, fit and score one candidate."""
+    from tracking.runs import log_candidate
+    from training.search import compete
+
+    case = usecases.load(use_case)
+    model, result = compete(case, case.candidate(candidate), train, validation, trials=trials, seed=seed)
+    metrics = {case.metric.name: result.scores.overall.value, "seconds": result.seconds}
+    log_candidate(candidate, result.parameters, metrics)
+    log_metadata({**metrics})
+    return model, result
+
+
+@step
+def select(
+    use_case: str, models: list[Pipeline], results: list[Result]
+) -> tuple[Annotated[Pipeline, "model"], Annotated[Comparison, "comparison"]]:
+    """Choose the candidate with the best score on the validation rows."""
+    from training.search import compare
+
+    comparison = compare(usecases.load(use_case), results)
+    names = [result.candidate for result in results]
+    return models[names.index(comparison.winner)], comparison
+
+
+@step(experiment_tracker=True)
+def evaluate(
+    use_case: str,
+    comparison: Comparison,
+    train: pd.DataFrame,
+    validation: pd.DataFrame,
+    champion: int | None,
+) -> Annotated[Evaluation, "evaluation"]:
+    """Put the winner beside the champion (the baseline while there is none) on the same rows."""
+    from tracking import registry
+    from tracking.runs import log_training
+    from training.evaluation import evaluate
+
+    case = usecases.load(use_case)
+    winner = comparison.result(comparison.winner)
+    if champion is None:
+        reference, scores = comparison.results[0].candidate, comparison.results[0].scores
+    else:
+        loaded = registry.load(registry.find(use_case, str(champion)))
+        reference = f"champion {champion}"
+        scores = evaluate(case, case.predict(loaded.model, validation), validation, train)
+    evaluation = Evaluation(
+        candidate=winner.candidate,
+        scores=winner.scores,
+        reference=reference,
+        reference_scores=scores,
+        champion=champion,
+    )
+    name = case.metric.name
+    metrics = {name: winner.scores.overall.value, f"reference_{name}": scores.overall.value}
+    log_training({"candidate": winner.candidate, "reference": reference}, metrics)
+    log_metadata({**metrics})
+    return evaluation
+
+
+@step(experiment_tracker=True)
+def explain(
+    use_case: str, model: Pipeline, validation: pd.DataFrame, seed: int
+) -> Annotated[HTMLString, "explanation"]:
+    """Permutation importance and residuals, in ZenML's dashboard and among MLflow's artifacts."""
+    from tracking.runs import log_files
+    from training import explanation
+
+    case = usecases.load(use_case)
+    importances = explanation.permutation_importance(case, model, validation, seed=seed)
+    truth = validation[case.target].to_numpy(dtype=float)
+    plots = {
+        "Permutation importance": explanation.importance_plot(case, importances),
+        "Residuals": explanation.residual_plot(case, truth, case.predict(model, validation)),
+    }
+    page = explanation.page(f"{case.title}: what the model looks at", plots, importances)
+    log_files({f"{name.lower().replace(' ', '_')}.png": plot for name, plot in plots.items()})
+    log_files({"explanation.html": page})
+    return HTMLString(page)
+
+
+@step(experiment_tracker=True)
+def register(
+    plan: Plan, model: Pipeline, evaluation: Evaluation, comparison: Comparison, validation: pd.DataFrame
+) -> Annotated[int, "version"]:
+    """Register the winner with its provenance; the same model again keeps its version."""
+    from tracking import registry
+    from training.profile import profile
+    from training.provenance import provenance
+
+    case = usecases.load(plan.use_case)
+    context = get_step_context()
+    predictions = case.predict(model, validation)
+    rows = validation[[*case.request_columns, case.target]].assign(**{registry.PREDICTION: predictions})
+    version = registry.register(
+        plan.use_case,
+        model,
+        rows,
+        provenance=provenance(
+            plan, evaluation, comparison.result(comparison.winner), zenml_run=context.pipeline_run.name
+        ),
+        profile=profile(rows[case.request_columns], predictions),
+        # The artifact that the select step made: from the cache it is the same one.
+        identity=str(context.inputs["model"][0].id),
+    )
+    log_metadata({"version": version.number, "mlflow_run": version.run})
+    return version.number
+
+
+@step
+def gate(use_case: str, evaluation: Evaluation) -> Annotated[Judgement, "judgement"]:
+    """Judge the winner by the use case's gates."""
+    from training.gates import judge
+
+    judgement = judge(usecases.load(use_case), evaluation)
+    log_metadata({verdict.gate: verdict.passed for verdict in judgement.verdicts})
+    return judgement
+
+
+# Not cached: it changes the registry, so what it did once says nothing about what the registry holds now.
+@step(enable_cache=False)
+def promote(use_case: str, version: int, judgement: Judgement) -> Annotated[Promotion, "promotion"]:
+    """Make the version champion when all gates passed, challenger otherwise."""
+    from tracking import registry
+
+    candidate = registry.find(use_case, str(version))
+    before = registry.champion(use_case)
+    stands = before is not None and before.number == version
+    if not stands and judgement.passed:
+        registry.crown(candidate)
+    elif not stands:
+        registry.challenge(candidate)
+    promotion = Promotion(
+        version=version,
+        before=before.number if before else None,
+        promoted=judgement.passed and not stands,
+        stands=stands,
+    )
+    log_metadata(promotion.model_dump(exclude_none=True))
+    return promotion

@@ -1,0 +1,75 @@
+"""What a training was asked to do: enough to do it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from errors import UsageError
+from training import fingerprint
+from training.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from usecases.base import UseCase
+
+
+class Plan(BaseModel):
+    """One training, fully determined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    use_case: str
+    source: str
+    months: list[str] | None
+    files: list[str]
+    """Paths of the data files when it was planned."""
+    fingerprint: Fingerprint
+    cutoff: str | None
+    candidates: list[str]
+    trials: int
+    seed: int
+
+
+def make(
+    use_case: UseCase,
+    *,
+    downloads: Path,
+    source: str | None = None,
+    months: Sequence[str] | None = None,
+    cutoff: str | None = None,
+    candidates: Sequence[str] | None = None,
+    trials: int = 1,
+    seed: int = 42,
+) -> Plan:
+    """Settle every open question of a training: files located and fingerprinted, defaults filled in.
+
+    Raises:
+        UsageError: an option that the use case does not know or that makes no sense for it.
+        DataError: the data files are missing or cannot be read.
+    """
+    if cutoff is not None and use_case.default_cutoff is None:
+        raise UsageError(f"{use_case.name} is not split by time, so --cutoff means nothing to it.")
+    there = [candidate.name for candidate in use_case.candidates]
+    unknown = sorted(set(candidates or ()) - set(there))
+    if unknown:
+        raise UsageError(
+            f"{use_case.name} has no candidate {', '.join(unknown)}; it has: {', '.join(there)}."
+        )
+    chosen = source or next(iter(use_case.sources))
+    files = use_case.locate(chosen, months, downloads)
+    return Plan(
+        use_case=use_case.name,
+        source=chosen,
+        months=list(months) if months else None,
+        files=[str(path.resolve()) for path in files],
+        fingerprint=fingerprint.take(files, use_case.name),
+        cutoff=cutoff or use_case.default_cutoff,
+        # In the use case's order, whichever order they were asked for: the same work, the same cache.
+        candidates=[name for name in there if not candidates or name in candidates],
+        trials=trials,
+        seed=seed,
+    )
