@@ -71,6 +71,6 @@ def reproduction(plan: dict[str, Any], version: int, candidate: str, parameters:
     from pipelines.training import rows_of
     from steps.reproduction import compare_predictions, refit
 
-    train, validation = rows_of(plan)
+    train, validation = rows_of(plan, purpose="reproduce")
     model = refit(plan["use_case"], candidate, parameters, train, plan["seed"])
     compare_predictions(plan["use_case"], version, model, validation)

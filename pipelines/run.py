@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,7 +71,11 @@ def run(
     prepared = pipeline(
         name=name, enable_cache=None if cache else False, execution_mode=ExecutionMode.FAIL_FAST
     )(definition)
-    started = prepared(**parameters)
+    tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
+    try:
+        started = prepared(**parameters)
+    finally:
+        _restore_tracking(tracking_uri)
     if started is None:
         raise ModelyardError(f"ZenML started no run of {name}; see its messages above.")
     # Fetched anew: what the call returned was read before the last step ended. And on a remote stack a
@@ -82,3 +88,14 @@ def run(
             f"Look at it: python run.py zenml pipeline runs describe {finished.name}"
         )
     return Run(finished)
+
+
+def _restore_tracking(uri: str | None) -> None:
+    """ZenML's MLflow tracker leaves MLflow without a tracking URI; this process goes on using it."""
+    if uri is None:
+        return
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        mlflow.set_tracking_uri(uri)

@@ -76,12 +76,17 @@ def training(plan: dict[str, Any], champion: int | None) -> None:
     model.promote(name, version, judgement)
 
 
-def rows_of(plan: dict[str, Any]) -> tuple[Any, Any]:
-    """The steps from data files to training and validation rows; returns their two artifacts."""
+def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:
+    """The steps from data files to training and validation rows; returns their two artifacts.
+
+    Another `purpose` shares no cache with trainings: otherwise the rows that it read anew would replace
+    the cached ones, and with them everything that a training computed from those.
+    """
     from steps import data
 
     name, fingerprint = plan["use_case"], plan["fingerprint"]
     made_with = {part: fingerprint[part] for part in ("code", "lock", "python")}
+    made_with["purpose"] = purpose
     raw = data.ingest(name, plan["files"], fingerprint["data"], made_with)
     data.validate(name, raw)
     clean, _ = data.clean(name, raw, after="validate")

@@ -44,12 +44,15 @@ def connect(settings: Settings) -> Databases:
         "ZENML_SECRETS_STORE_TYPE": "sql",
         "ZENML_SECRETS_STORE_ENCRYPTION_KEY": _encryption_key(home / "zenml" / "secrets.key"),
         "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
         "ZENML_CUSTOM_SOURCE_ROOT": str(PROJECT),
         "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
         "AUTO_OPEN_DASHBOARD": "false",
         "MLFLOW_TRACKING_URI": databases.mlflow,
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
         # Where MLflow, used without a server in between, puts the artifacts of new experiments.
@@ -96,16 +99,46 @@ def open_store(databases: Databases) -> None:
     quiet()
 
 
+# What ZenML warns of although all is well, and why it is so.
+_HARMLESS = (
+    "Setting the global active stack",  # each command names its stack by environment
+    "Failed to disable MLflow autologging",  # of frameworks that are not installed
+)
+
+
 def quiet() -> None:
-    """ZenML prints its messages on stdout, which belongs to a command's result: warnings go to stderr."""
+    """ZenML prints its messages on stdout, which belongs to a command's result: warnings go to stderr.
+
+    The traceback of a failed step is left out here, since the error itself comes up to the command.
+    """
     from zenml.logger import ZenMLConsoleHandler
 
     root = logging.getLogger()
-    for handler in [handler for handler in root.handlers if isinstance(handler, ZenMLConsoleHandler)]:
+    ours = [handler for handler in root.handlers if isinstance(handler, ZenMLConsoleHandler)]
+    for handler in ours:
         root.removeHandler(handler)
+    if not ours:
+        return
     console = logging.StreamHandler(sys.__stderr__)
     console.setLevel(logging.WARNING)
+    console.addFilter(_worth_showing)
     root.addHandler(console)
+
+
+def _worth_showing(record: logging.LogRecord) -> bool:
+    if not record.name.startswith("zenml"):
+        return True
+    return not record.exc_info and not record.getMessage().startswith(_HARMLESS)
+
+
+def open_tracking(databases: Databases) -> None:
+    """MLflow's tables, made when missing by one process at a time: it does not guard that itself."""
+    from db.session import advisory_lock, connect
+
+    with connect(databases.mlflow) as connection, advisory_lock(connection, "mlflow tables", wait=True):
+        from mlflow import MlflowClient
+
+        MlflowClient().get_experiment_by_name("Default")
 
 
 def _encryption_key(path: Path) -> str:

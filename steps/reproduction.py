@@ -21,7 +21,7 @@ def refit(
     return fit(case, case.candidate(candidate), parameters, train, seed=seed)
 
 
-@step
+@step(experiment_tracker=True)
 def compare_predictions(
     use_case: str, version: int, model: Pipeline, validation: pd.DataFrame
 ) -> tuple[Annotated[bool, "equal"], Annotated[int, "rows"], Annotated[float, "largest_difference"]]:

@@ -138,7 +138,7 @@ def gate(use_case: str, evaluation: Evaluation) -> Annotated[Judgement, "judgeme
 
 
 # Not cached: it changes the registry, so what it did once says nothing about what the registry holds now.
-@step(enable_cache=False)
+@step(enable_cache=False, experiment_tracker=True)
 def promote(use_case: str, version: int, judgement: Judgement) -> Annotated[Promotion, "promotion"]:
     """Make the version champion when all gates passed, challenger otherwise."""
     from tracking import registry

@@ -95,7 +95,7 @@ def register(
     created = _client().create_model_version(
         name,
         source=logged.model_uri,
-        run_id=logged.source_run_id,
+        run_id=logged.run_id,
         model_id=logged.model_id,
         tags={"identity": identity, **_tags(provenance)},
     )
