@@ -95,8 +95,8 @@ def open_store(databases: Databases) -> None:
         from stacks.postgresql import initialize, install
 
         install()
+        quiet()
         initialize(databases.zenml)
-    quiet()
 
 
 # What ZenML warns of although all is well, and why it is so.

@@ -1,0 +1,110 @@
+"""The three databases that everything is stored in: `zenml`, `mlflow` and `modelyard`, on one server."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psycopg2
+from sqlalchemy.engine import URL, make_url
+
+from db import embedded
+from errors import DatabaseError
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+NAMES = ("zenml", "mlflow", "modelyard")
+CONNECT_SECONDS = 10
+# Any number, the same in every version: commands that make databases take turns.
+_LOCK = 7_301_001
+
+
+@dataclass(frozen=True)
+class Databases:
+    """SQLAlchemy URLs of the three databases, none with a password: that is in the environment."""
+
+    zenml: str
+    mlflow: str
+    modelyard: str
+    server: str
+    """host:port"""
+    embedded: bool
+
+
+def prepare(settings: Settings) -> Databases:
+    """The server running, the three databases there, and the password in this process's PGPASSWORD.
+
+    libpq reads PGPASSWORD by itself; so no URL that ZenML, MLflow or a log keeps ever holds a password.
+
+    Raises:
+        DatabaseError: the server does not answer, or may not be used; with the SQL that an administrator
+            would have to run.
+    """
+    url = _server_url(settings)
+    if url.password:
+        os.environ["PGPASSWORD"] = str(url.password)
+    plain = url._replace(drivername="postgresql", password=None)
+    _make_databases(plain)
+    return Databases(
+        **{name: _text(plain.set(database=name)) for name in NAMES},
+        server=f"{plain.host or 'localhost'}:{plain.port or 5432}",
+        embedded=settings.database_url is None,
+    )
+
+
+def _server_url(settings: Settings) -> URL:
+    """URL of the server, with the password and the database to connect to first."""
+    if settings.database_url is not None:
+        url = make_url(settings.database_url.get_secret_value())
+        return url if url.database else url.set(database="postgres")
+    server = embedded.ensure_running(settings.home)
+    return URL.create(
+        "postgresql",
+        username=server.user,
+        password=server.password.get_secret_value(),
+        host=server.host,
+        port=server.port,
+        database="postgres",
+    )
+
+
+def _make_databases(url: URL) -> None:
+    try:
+        connection = psycopg2.connect(_text(url), connect_timeout=CONNECT_SECONDS)
+    except psycopg2.OperationalError as error:
+        raise DatabaseError(
+            f"PostgreSQL at {url.host}:{url.port or 5432} cannot be used as {url.username}: {str(error).strip()}"
+        ) from None
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            if not _missing(cursor):
+                return
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            for name in _missing(cursor):
+                cursor.execute(_create(name))
+    except psycopg2.errors.InsufficientPrivilege as error:
+        statements = "\n".join(f'  {_create(name)} OWNER "{url.username}";' for name in NAMES)
+        raise DatabaseError(
+            f"The role {url.username} may not make databases on {url.host}: {str(error).strip()}\n"
+            f"Ask an administrator for the role's right CREATEDB, or for:\n{statements}"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _missing(cursor: psycopg2.extensions.cursor) -> list[str]:
+    cursor.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", (list(NAMES),))
+    there = {row[0] for row in cursor.fetchall()}
+    return [name for name in NAMES if name not in there]
+
+
+def _create(name: str) -> str:
+    # By code point, whatever the server's own collation: lists then sort as they do on SQLite.
+    return f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)

@@ -1,0 +1,57 @@
+"""The SQLAlchemy dialect `postgresql+zenml`: psycopg2 with the types and the compiler beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2, PGIdentifierPreparer_psycopg2
+from sqlalchemy.sql import elements
+
+from stacks.postgresql.compiler import Compiler
+from stacks.postgresql.types import Text, TypeCompiler
+
+DRIVER = "postgresql+zenml"
+
+
+class IdentifierPreparer(PGIdentifierPreparer_psycopg2):
+    """Names of constraints and indexes: ZenML writes up to MySQL's 64 characters, PostgreSQL takes 63."""
+
+    def _truncate_and_render_maxlen_name(self, name: str, max_: int, _alembic_quote: bool) -> str:
+        # Marked as one that SQLAlchemy may shorten, by a hash that is the same in CREATE and DROP.
+        label = elements._truncated_label(name)
+        return str(super()._truncate_and_render_maxlen_name(label, max_, _alembic_quote))
+
+
+class ZenMLDialect(PGDialect_psycopg2):
+    """PostgreSQL as ZenML's queries expect a database to be."""
+
+    driver = "zenml"
+    supports_statement_cache = True
+    supports_native_uuid = False
+    statement_compiler = Compiler
+    type_compiler_cls = TypeCompiler
+    preparer = IdentifierPreparer
+    colspecs = {  # noqa: RUF012 - SQLAlchemy's own attribute
+        type_: ours for type_, ours in PGDialect_psycopg2.colspecs.items() if type_ is not sqltypes.Uuid
+    } | {sqltypes.String: Text}
+
+    def on_connect(self) -> Callable[[Any], Any]:
+        """Every connection in UTC: ZenML's datetimes have no zone and mean UTC."""
+        before = super().on_connect()
+
+        def connect(connection: Any) -> None:
+            if before:
+                before(connection)
+            with connection.cursor() as cursor:
+                cursor.execute("SET TIME ZONE 'UTC'")
+            connection.commit()
+
+        return connect
+
+
+def register() -> None:
+    """Make SQLAlchemy find the dialect by its name."""
+    registry.register("postgresql.zenml", __name__, ZenMLDialect.__name__)

@@ -1,0 +1,78 @@
+"""ZenML's tables on PostgreSQL: made or migrated by one process at a time, with indexes on foreign keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from stacks.postgresql.store import TESTED_VERSION
+
+# Any number, the same in every version of this package: processes that start at once take turns.
+_LOCK = 7_301_098
+
+_UNINDEXED = """
+SELECT DISTINCT c.conrelid::regclass::text AS table_name, quote_ident(a.attname) AS column_name
+FROM pg_constraint c
+JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
+WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace
+  AND NOT EXISTS (
+    SELECT 1 FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1]
+  )
+ORDER BY 1, 2
+"""
+
+
+def initialize(url: str) -> None:
+    """Make ZenML's tables when there are none, and bring those of an earlier ZenML up to date.
+
+    Safe for processes that start at once on an empty database: one works, the others wait. When all is
+    done already it costs one query. `ZENML_STORE_URL` must be this `url`.
+    """
+    engine = create_engine(
+        make_url(url).set(drivername="postgresql+psycopg2"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+    )
+    with engine.connect() as connection:
+        if _done(connection):
+            return
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
+        if not _done(connection):
+            _make()
+            index_foreign_keys(connection)
+            _mark_done(connection)
+
+
+def index_foreign_keys(connection: Connection) -> list[str]:
+    """Index every foreign key that has none; returns `table.column` of each.
+
+    MySQL does this by itself. Without it deleting a run reads whole tables.
+    """
+    missing = connection.execute(text(_UNINDEXED)).all()
+    for table, column in missing:
+        connection.execute(text(f"CREATE INDEX ON {table} ({column})"))
+    return [f"{table}.{column}" for table, column in missing]
+
+
+def _make() -> None:
+    from zenml.config.global_config import GlobalConfiguration
+
+    # Opening the store makes or migrates its tables and the default user, project and stack.
+    _ = GlobalConfiguration().zen_store
+
+
+def _done(connection: Connection) -> bool:
+    """Whether these tables were finished for this ZenML version: the comment of its version table says so."""
+    comment = connection.execute(
+        text("SELECT obj_description(to_regclass('alembic_version'), 'pg_class')")
+    ).scalar_one_or_none()
+    return comment == _mark()
+
+
+def _mark_done(connection: Connection) -> None:
+    connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{_mark()}'"))
+
+
+def _mark() -> str:
+    return f"ZenML {TESTED_VERSION}, foreign keys indexed"

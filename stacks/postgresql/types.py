@@ -1,0 +1,83 @@
+"""Column types: what ZenML's models and migrations declare, as PostgreSQL has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import types as sqltypes
+from sqlalchemy.dialects.postgresql.base import PGTypeCompiler
+
+# PostgreSQL's longest VARCHAR; ZenML asks for MySQL's MEDIUMTEXT as VARCHAR(16777215).
+MAX_VARCHAR = 10_485_760
+
+
+class Text(sqltypes.String):
+    """Text parameters as MySQL and SQLite take them.
+
+    bytes are decoded: ZenML keeps encrypted secrets as bytes in a text column, and psycopg2 would store
+    their `\\x…` notation, which nothing can decrypt. Numbers and UUIDs become text. NUL characters, which
+    PostgreSQL cannot store in text, are left out.
+    """
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Called by SQLAlchemy for each text parameter."""
+        return _as_text
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    return text.replace("\x00", "")
+
+
+class TypeCompiler(PGTypeCompiler):
+    """DDL of column types."""
+
+    def visit_VARCHAR(self, type_: Any, **kw: Any) -> str:
+        if type_.length and type_.length > MAX_VARCHAR:
+            return "TEXT"
+        return super().visit_VARCHAR(type_, **kw)
+
+    def visit_uuid(self, type_: Any, **kw: Any) -> str:
+        # As MySQL and SQLite have it: 32 hex digits. ZenML filters ids by LIKE and by lists of texts.
+        return "VARCHAR(32)"
+
+    def visit_UUID(self, type_: Any, **kw: Any) -> str:
+        return "VARCHAR(32)"
+
+    def visit_CHAR(self, type_: Any, **kw: Any) -> str:
+        # ZenML's migrations write ids as CHAR(32), whose padding PostgreSQL compares differently.
+        return self.visit_VARCHAR(type_, **kw)
+
+    def visit_JSON(self, type_: Any, **kw: Any) -> str:
+        # json has no equality, which SELECT DISTINCT needs.
+        return "JSONB"
+
+    # MySQL's type names in ZenML's migrations.
+
+    def visit_DATETIME(self, type_: Any, **kw: Any) -> str:
+        return "TIMESTAMP WITHOUT TIME ZONE"
+
+    def visit_MEDIUMTEXT(self, type_: Any, **kw: Any) -> str:
+        return "TEXT"
+
+    visit_LONGTEXT = visit_TINYTEXT = visit_MEDIUMTEXT
+
+    def visit_BLOB(self, type_: Any, **kw: Any) -> str:
+        return "BYTEA"
+
+    visit_MEDIUMBLOB = visit_LONGBLOB = visit_BLOB
+
+    def visit_TINYINT(self, type_: Any, **kw: Any) -> str:
+        return "BOOLEAN"
+
+
+def is_text(type_: Any) -> bool:
+    """Whether a column or parameter of this type holds text."""
+    return issubclass(type_._type_affinity, sqltypes.String)
+
+
+def is_number(type_: Any) -> bool:
+    """Whether a column or parameter of this type holds a number."""
+    return issubclass(type_._type_affinity, sqltypes.Numeric | sqltypes.Integer)
