@@ -1,0 +1,61 @@
+"""The project's own tables, in database `modelyard`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+STATUSES = ("rolling_out", "serving", "superseded", "failed", "stopped")
+
+
+class Base(DeclarativeBase):
+    """All tables; constraints have names, so that migrations can change them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - SQLAlchemy's own attribute
+
+
+class Release(Base):
+    """One attempt to put a model version behind an endpoint: what, where, by whom, and what came of it."""
+
+    __tablename__ = "releases"
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATUSES}", name="status"),
+        CheckConstraint("model_version > 0", name="model_version"),
+        CheckConstraint("status <> 'failed' OR reason IS NOT NULL", name="reason"),
+        # One release serves for each use case and target; PostgreSQL itself sees to it.
+        Index(
+            "uq_releases_serving", "use_case", "target", unique=True, postgresql_where=text("status = 'serving'")
+        ),
+        Index("ix_releases_history", "use_case", "target", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    use_case: Mapped[str]
+    model_version: Mapped[int]
+    bento: Mapped[str]
+    """Tag of the Bento, `name:version`."""
+    target: Mapped[str]
+    """Where it runs: `local`."""
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    """Why it failed or ended."""
+    address: Mapped[str | None]
+    """URL of the endpoint."""
+    pid: Mapped[int | None]
+    pid_started: Mapped[float | None]
+    """Start of the process, seconds since 1970: tells it from a later one with the same pid."""
+    released_by: Mapped[str]
+    """user@host"""
+    zenml_run: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    verified_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
