@@ -1,0 +1,71 @@
+"""Where zones lie, learnt from the recorded distances alone: no map is needed.
+
+Zones are nodes of a graph, joined where trips went, each edge as long as the median trip in either direction.
+Shortest paths give a distance between any two zones, also between those that no trip joined; classical
+multidimensional scaling (Torgerson 1952) turns these distances into coordinates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+ZONES = 266
+DIMENSIONS = 4
+# Trips outside this range say nothing about where zones lie.
+_MIN_MILES, _MAX_MILES = 0.05, 29.9
+
+Array = npt.NDArray[np.float64]
+
+
+class Geography:
+    """Coordinates of the zones and road distances between them, in miles."""
+
+    def fit(self, X: pd.DataFrame) -> Geography:
+        """Learn from the feature frame's `pickup`, `dropoff` and `distance`."""
+        self.paths = _paths(_edges(X))
+        self.coordinates = _scale(self.paths)
+        return self
+
+    def columns(self, X: pd.DataFrame) -> Array:
+        """Coordinates of both zones, the distance between them, and by how much the trip's is longer."""
+        pickup, dropoff = X["pickup"].to_numpy(), X["dropoff"].to_numpy()
+        path = self.paths[pickup, dropoff]
+        return np.column_stack(
+            [self.coordinates[pickup], self.coordinates[dropoff], path, X["distance"].to_numpy() - path]
+        )
+
+
+def _edges(X: pd.DataFrame) -> Array:
+    """Median miles between zones in either direction, 0 where no trip went; shape (ZONES, ZONES)."""
+    there = X[X["distance"].between(_MIN_MILES, _MAX_MILES) & (X["pickup"] != X["dropoff"])]
+    medians = there.groupby("unordered_pair")["distance"].median()
+    pairs = medians.index.to_numpy(dtype=np.int64)
+    low, high = pairs // 1000, pairs % 1000
+    edges = np.zeros((ZONES, ZONES))
+    edges[low, high] = edges[high, low] = medians.to_numpy()
+    return edges
+
+
+def _paths(edges: Array) -> Array:
+    """Shortest paths over the edges; zones that none reaches are taken for as far as the farthest."""
+    from scipy.sparse.csgraph import shortest_path
+
+    paths: Array = shortest_path(edges, directed=False)
+    reached = np.isfinite(paths)
+    paths[~reached] = paths[reached].max()
+    np.fill_diagonal(paths, 0.0)
+    return paths
+
+
+def _scale(distances: Array) -> Array:
+    """Coordinates whose distances come closest to `distances`; shape (ZONES, DIMENSIONS)."""
+    centre = np.eye(len(distances)) - 1 / len(distances)
+    values, vectors = np.linalg.eigh(-0.5 * centre @ distances**2 @ centre)
+    largest = np.argsort(-values)[:DIMENSIONS]
+    chosen = vectors[:, largest]
+    # An eigenvector's sign is arbitrary and differs between machines: its largest entry is made positive.
+    signs = np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(DIMENSIONS)])
+    scaled: Array = chosen * signs * np.sqrt(np.maximum(values[largest], 0))
+    return scaled

@@ -1,0 +1,131 @@
+"""The candidates: who may become champion, with their defaults and search spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.feature_extraction import DictVectorizer
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from usecases.base import Candidate, Parameter, Trial
+from usecases.taxi.cleaning import MAX_MINUTES, MIN_MINUTES
+from usecases.taxi.encoding import TripEncoder
+
+
+class PairVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """One-hot of the pair of zones beside the distance: the reference system's feature set."""
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> PairVectorizer:
+        """Learn the pairs there are."""
+        self.vectorizer_ = DictVectorizer().fit(_records(X))
+        return self
+
+    def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
+        """Sparse matrix of shape (rows, pairs + 1); a pair that was not learnt is all zeros.
+
+        Indices are 32 bits wide: DictVectorizer's have 64, which Lasso's and LinearSVR's solvers refuse.
+        """
+        matrix = self.vectorizer_.transform(_records(X))
+        matrix.indices = matrix.indices.astype(np.int32)
+        matrix.indptr = matrix.indptr.astype(np.int32)
+        return matrix
+
+
+def _records(X: pd.DataFrame) -> list[dict[str, str | float]]:
+    pairs = X["pickup"].astype(str) + "_" + X["dropoff"].astype(str)
+    return [
+        {"PU_DO": pair, "trip_distance": miles}
+        for pair, miles in zip(pairs.tolist(), X["miles"].tolist(), strict=True)
+    ]
+
+
+def baseline(parameters: Mapping[str, Any], seed: int) -> Pipeline:  # noqa: ARG001 - nothing is random
+    """Linear regression on the reference system's features."""
+    return make_pipeline(PairVectorizer(), LinearRegression(**parameters))
+
+
+def ridge(parameters: Mapping[str, Any], seed: int) -> Pipeline:
+    """Ridge regression on the encoded features, missing numbers taken for 0."""
+    return make_pipeline(
+        TripEncoder(seed=seed),
+        MissingAsZero(),
+        StandardScaler(),
+        _within_the_rule(Ridge(**parameters)),
+    )
+
+
+def gradient_boosting(parameters: Mapping[str, Any], seed: int) -> Pipeline:
+    """Gradient-boosted trees on the encoded features."""
+    return make_pipeline(
+        TripEncoder(seed=seed),
+        _within_the_rule(HistGradientBoostingRegressor(random_state=seed, **parameters)),
+    )
+
+
+class MissingAsZero(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """NaN → 0, for models that take none."""
+
+    def fit(self, X: npt.NDArray[np.float64], y: Any = None) -> MissingAsZero:
+        """Nothing to learn."""
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """`X` without NaN."""
+        return np.nan_to_num(X)
+
+
+def clip(minutes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Durations within the cleaning rule: no trip that a model learnt from was outside."""
+    return np.clip(minutes, MIN_MINUTES, MAX_MINUTES)
+
+
+def _within_the_rule(regressor: Any) -> TransformedTargetRegressor:
+    return TransformedTargetRegressor(regressor, func=clip, inverse_func=clip, check_inverse=False)
+
+
+def _boosting_space(trial: Trial) -> dict[str, Parameter]:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.1, log=True),
+        "max_iter": trial.suggest_int("max_iter", 200, 800, step=50),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 15, 127, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 10, 100, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1e-2, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+    }
+
+
+CANDIDATES = [
+    Candidate("baseline", baseline, about="one-hot zone pairs and distance, linear regression"),
+    Candidate(
+        "ridge",
+        ridge,
+        defaults={"alpha": 10.0},
+        space=lambda trial: {"alpha": trial.suggest_float("alpha", 1e-2, 1e4, log=True)},
+        about="group means and zone geography, ridge regression",
+    ),
+    Candidate(
+        "gradient_boosting",
+        gradient_boosting,
+        defaults={
+            "learning_rate": 0.04,
+            "max_iter": 500,
+            "max_leaf_nodes": 63,
+            "min_samples_leaf": 40,
+            "l2_regularization": 10.0,
+            "max_features": 0.3,
+        },
+        space=_boosting_space,
+        about="group means and zone geography, gradient-boosted trees",
+    ),
+]

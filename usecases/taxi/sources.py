@@ -1,0 +1,140 @@
+"""Where trips come from: the bundled sample, the publisher, or files of one's own."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from errors import DataError, UsageError
+
+SAMPLE = Path(__file__).parent / "sample" / "green_tripdata_sample.parquet"
+PUBLISHER = "https://d37ci6vzurychx.cloudfront.net/trip-data"
+SOURCES = {
+    "sample": "real trips of 2024-01 and 2024-02, bundled: works offline",
+    "tlc": "months from the publisher, the New York City Taxi and Limousine Commission",
+}
+COLUMNS = [
+    "VendorID",
+    "lpep_pickup_datetime",
+    "lpep_dropoff_datetime",
+    "PULocationID",
+    "DOLocationID",
+    "passenger_count",
+    "trip_distance",
+    "trip_type",
+]
+DEFAULT_MONTHS = ("2024-01", "2024-02")
+_MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_FILE = re.compile(r"green_tripdata_(\d{4}-\d{2})\.parquet")
+_RETRIES = 3
+
+
+def locate(
+    source: str, months: Sequence[str] | None, cache: Path, *, publisher: str = PUBLISHER
+) -> list[Path]:
+    """Files of a named source, a folder (with `months`, only theirs) or a list separated by commas.
+
+    Raises:
+        UsageError: no such source, or months that are malformed or mean nothing to it.
+        DataError: files are missing, or the publisher cannot be reached.
+    """
+    _check(months)
+    if source == "sample":
+        if months:
+            raise UsageError("The sample is one file; months can be chosen with --source tlc or a folder.")
+        return [SAMPLE]
+    if source == "tlc":
+        return [_download(month, cache, publisher) for month in months or DEFAULT_MONTHS]
+    if Path(source).is_dir():
+        return _in_folder(Path(source), months)
+    files = [Path(part.strip()) for part in source.split(",")]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise UsageError(
+            f"There is no source, folder or file {', '.join(missing)}; "
+            f"named sources: {', '.join(SOURCES)}."
+        )
+    if months:
+        raise UsageError("Months choose files of a folder or of --source tlc; these files are named already.")
+    return files
+
+
+def read(paths: Sequence[Path]) -> pd.DataFrame:
+    """Raw trips of parquet files, only the columns that are used.
+
+    Raises:
+        DataError: a file is no parquet, or lacks a column.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    frames = []
+    for path in paths:
+        try:
+            there = set(pq.read_schema(path).names)
+        except pa.ArrowInvalid as error:
+            raise DataError(f"{path} is no parquet file: {error}") from error
+        missing = [column for column in COLUMNS if column not in there]
+        if missing:
+            raise DataError(
+                f"{path} has no column {', '.join(missing)}; expected the published trip records "
+                f"with {', '.join(COLUMNS)}."
+            )
+        frames.append(pd.read_parquet(path, columns=COLUMNS))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _check(months: Sequence[str] | None) -> None:
+    wrong = [month for month in months or () if not _MONTH.fullmatch(month)]
+    if wrong:
+        raise UsageError(f"Months look like 2024-01; got {', '.join(map(repr, wrong))}.")
+    if len(set(months or ())) < len(months or ()):
+        raise UsageError(f"Each month can be named once; got {', '.join(months or ())}.")
+
+
+def _in_folder(folder: Path, months: Sequence[str] | None) -> list[Path]:
+    found = {match[1]: path for path in sorted(folder.iterdir()) if (match := _FILE.fullmatch(path.name))}
+    there = ", ".join(found) or "none"
+    if not found:
+        raise DataError(f"The folder {folder} holds no green_tripdata_YYYY-MM.parquet.")
+    missing = [month for month in months or () if month not in found]
+    if missing:
+        raise DataError(f"The folder {folder} has no {', '.join(missing)}; it has: {there}.")
+    return [found[month] for month in months or found]
+
+
+def _download(month: str, cache: Path, publisher: str) -> Path:
+    """The publisher's file of a month; its checksum is recorded at the first download and checked later."""
+    import pooch
+    import requests
+
+    name = f"green_tripdata_{month}.parquet"
+    folder = cache / "tlc"
+    record = folder / f"{name}.sha256"
+    url = f"{publisher}/{name}"
+    known = record.read_text().strip() if record.exists() else None
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)
+    try:
+        path = Path(
+            pooch.create(
+                path=folder,
+                base_url=f"{publisher}/",
+                registry={name: f"sha256:{known}" if known else None},
+                retry_if_failed=_RETRIES,
+            ).fetch(name, downloader=downloader)
+        )
+    except (requests.RequestException, ValueError, OSError) as error:
+        raise DataError(
+            f"Cannot download {url} ({_RETRIES + 1} tries): {error}\n"
+            "Check the network, or give files that you have: --source FOLDER; the bundled trips need neither: "
+            "--source sample."
+        ) from error
+    if known is None:
+        draft = record.with_suffix(".new")
+        draft.write_text(f"{pooch.file_hash(str(path))}\n")
+        draft.rename(record)
+    return path
