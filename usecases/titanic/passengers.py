@@ -1,0 +1,94 @@
+"""The passenger list of the Titanic: where it comes from and what its rows must look like.
+
+data/titanic.csv is the list of 891 passengers that is published in many places for teaching.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from errors import DataError, UsageError
+from usecases.base import Cleaned, Split
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+LIST = Path(__file__).parent / "data" / "titanic.csv"
+SOURCES = {"sample": "the list of 891 passengers, bundled: works offline"}
+COLUMNS = ["PassengerId", "Survived", "Pclass", "Sex", "Age", "SibSp", "Parch", "Fare", "Embarked"]
+TARGET = "Survived"
+VALIDATION_SHARE = 0.3
+
+
+def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[Path]:  # noqa: ARG001 - nothing is downloaded
+    """The bundled list, or CSV files separated by commas.
+
+    Raises:
+        UsageError: no such file, or months, which mean nothing here.
+    """
+    if months:
+        raise UsageError("The passenger list knows no months; leave --months out.")
+    if source == "sample":
+        return [LIST]
+    files = [Path(part.strip()) for part in source.split(",")]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise UsageError(f"There is no source or file {', '.join(missing)}; named sources: sample.")
+    return files
+
+
+def read(paths: Sequence[Path]) -> pd.DataFrame:
+    """Rows of CSV files, only the columns that are used.
+
+    Raises:
+        DataError: a file is no CSV, or lacks a column.
+    """
+    frames = []
+    for path in paths:
+        try:
+            frame = pd.read_csv(path)
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise DataError(f"{path} is no CSV file: {error}") from error
+        missing = [column for column in COLUMNS if column not in frame]
+        if missing:
+            raise DataError(f"{path} has no column {', '.join(missing)}; expected {', '.join(COLUMNS)}.")
+        frames.append(frame[COLUMNS])
+    return pd.concat(frames, ignore_index=True)
+
+
+def raw_schema() -> pa.DataFrameSchema:
+    """What the rows must look like."""
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(
+        {
+            "PassengerId": pa.Column("int64", unique=True),
+            "Survived": pa.Column("int64", pa.Check.isin([0, 1])),
+            "Pclass": pa.Column("int64", pa.Check.isin([1, 2, 3])),
+            "Sex": pa.Column(str, pa.Check.isin(["female", "male"])),
+            "Age": pa.Column("float64", pa.Check.in_range(0, 120), nullable=True),
+            "SibSp": pa.Column("int64", pa.Check.in_range(0, 20)),
+            "Parch": pa.Column("int64", pa.Check.in_range(0, 20)),
+            "Fare": pa.Column("float64", pa.Check.ge(0), nullable=True),
+            "Embarked": pa.Column(str, pa.Check.isin(["C", "Q", "S"]), nullable=True),
+        }
+    )
+
+
+def clean(raw: pd.DataFrame) -> Cleaned:
+    """Every passenger is kept: gaps are the candidates' to fill."""
+    return Cleaned(raw.reset_index(drop=True), {})
+
+
+def split(rows: pd.DataFrame, cutoff: str | None, seed: int) -> Split:  # noqa: ARG001 - there is no time
+    """Training and validation rows with the same share of survivors, drawn with `seed`."""
+    from sklearn.model_selection import train_test_split
+
+    train, validation = train_test_split(
+        rows, test_size=VALIDATION_SHARE, random_state=seed, stratify=rows[TARGET]
+    )
+    return Split(train.reset_index(drop=True), validation.reset_index(drop=True))
