@@ -14,7 +14,7 @@ run: $(READY)    ## the main job: from a clone to a served champion
 
 test: $(READY)   ## lint, types, layers and every test that needs no cluster
 	@$(MAKE) --no-print-directory lint types layers
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest --cov --cov-report=term
 
 fast: $(READY)   ## only the tests that start no server
 	$(BIN)/pytest tests/unit
@@ -33,9 +33,14 @@ format: $(READY) ## rewrite files to the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY)   ## docs/commands.md and docs/settings.md, from the code
+	@PYTHONPATH=. $(BIN)/python docs/generate.py
+
 lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" serving/requirements.in -c requirements.txt -o serving/requirements.txt
 
 clean:           ## stop what runs here and delete the environment and all state
 	-@test ! -x $(BIN)/python || $(BIN)/python run.py stop
@@ -47,6 +52,6 @@ $(READY): requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 		{ echo "Python could not make a virtual environment; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -oE '^uv==[0-9.]+' requirements.txt)"
-	@$(BIN)/uv pip sync --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python requirements.txt
 	@rm -f .venv/.installed-*
 	@touch $@

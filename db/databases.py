@@ -75,18 +75,21 @@ def _make_databases(url: URL) -> None:
         connection = psycopg2.connect(_text(url), connect_timeout=CONNECT_SECONDS)
     except psycopg2.OperationalError as error:
         raise DatabaseError(
-            f"PostgreSQL at {url.host}:{url.port or 5432} cannot be used as {url.username}: {str(error).strip()}"
+            f"PostgreSQL at {url.host}:{url.port or 5432} cannot be used as {url.username}: "
+            f"{str(error).strip()}"
         ) from None
+    missing: list[str] = []
     try:
         connection.autocommit = True
         with connection.cursor() as cursor:
             if not _missing(cursor):
                 return
             cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-            for name in _missing(cursor):
+            missing = _missing(cursor)
+            for name in missing:
                 cursor.execute(_create(name))
     except psycopg2.errors.InsufficientPrivilege as error:
-        statements = "\n".join(f'  {_create(name)} OWNER "{url.username}";' for name in NAMES)
+        statements = "\n".join(f'  {_create(name)} OWNER "{url.username}";' for name in missing)
         raise DatabaseError(
             f"The role {url.username} may not make databases on {url.host}: {str(error).strip()}\n"
             f"Ask an administrator for the role's right CREATEDB, or for:\n{statements}"

@@ -16,7 +16,8 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ VERSION = 18
 USER = "modelyard"
 HOST = "127.0.0.1"
 START_SECONDS = 60
+_STILL_IN_USE = b"pre-existing shared memory block"
 
 # A laptop's share, and room for a ZenML server, MLflow and a few commands at once.
 _SETTINGS = {
@@ -66,12 +68,15 @@ def ensure_running(home: Path) -> Server:
     if running is not None:
         return running
     folder = _folder(home)
-    with _lock(folder):
+    with _lock(folder) as lock:
         running = status(home)
         if running is not None:
             return running
+        # Of commands that were killed; they hold a copy of the password.
+        for leftover in folder.glob("making-*"):
+            shutil.rmtree(leftover)
         if not (folder / "data" / "PG_VERSION").exists():
-            _initialize(folder)
+            _initialize(folder, lock)
         _start(folder)
         running = status(home)
     if running is None:
@@ -118,10 +123,12 @@ def stop(home: Path) -> bool:
     return True
 
 
-def _initialize(folder: Path) -> None:
-    """Make the data folder under another name and rename it when whole: a killed initdb leaves no half."""
-    for leftover in folder.glob("making-*"):
-        shutil.rmtree(leftover)
+def _initialize(folder: Path, lock: int) -> None:
+    """Make the data folder under another name and rename it when whole: a killed initdb leaves no half.
+
+    initdb holds the lock, too: it outlives a command that is killed, and the next one must not clear away
+    what it is still writing.
+    """
     password_file = folder / "password"
     if not password_file.exists():
         draft = folder / "password.new"
@@ -147,6 +154,7 @@ def _initialize(folder: Path) -> None:
         "--builtin-locale=C.UTF-8",
         "--locale=C",
         "--no-instructions",
+        keep_open=(lock,),
     )
     if done.returncode != 0:
         shutil.rmtree(making)
@@ -159,17 +167,43 @@ def _initialize(folder: Path) -> None:
 
 def _start(folder: Path) -> None:
     data, port = folder / "data", _port(folder)
+    _forget_number_of_another(data / "postmaster.pid")
     log = folder / "log"
     log.touch()
     _own(log)
-    done = _run(
-        "pg_ctl", "start", "-D", str(data), "-l", str(log), "-w", "-t", str(START_SECONDS), "-o", f"-p {port}"
-    )
-    if done.returncode != 0:
-        raise DatabaseError(
-            f"PostgreSQL does not start in {data} on port {port}. The end of its log:\n{_log_tail(folder)}"
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        end = log.stat().st_size
+        # pg_ctl gives the paths to a shell, between quotes alone: so none with its signs is handed to it.
+        done = _run(
+            *("pg_ctl", "start", "-l", log.name, "-w", "-t", str(START_SECONDS), "-o", f"-p {port}"),
+            folder=folder,
+            environment={"PGDATA": str(data)},
         )
+        if done.returncode == 0:
+            break
+        # Processes of a server that was killed may still be on their way out.
+        if _STILL_IN_USE not in log.read_bytes()[end:] or time.monotonic() > deadline:
+            raise DatabaseError(
+                f"PostgreSQL does not start in {data} on port {port}. "
+                f"The end of its log:\n{_log_tail(folder)}"
+            )
     (folder / "port").write_text(str(port))
+
+
+def _forget_number_of_another(note: Path) -> None:
+    """Remove a killed server's note when its number is another program's now, or nobody has reaped it yet.
+
+    PostgreSQL would take either for a server that runs. That none does is guarded by its shared memory, too.
+    """
+    try:
+        pid = int(note.read_text().splitlines()[0])
+    except FileNotFoundError:
+        return
+    except (IndexError, ValueError):
+        return  # PostgreSQL has its own word for a note that is no note
+    if psutil.pid_exists(pid) and not _is_postgres(pid):
+        note.unlink()
 
 
 def _port(folder: Path) -> int:
@@ -180,6 +214,8 @@ def _port(folder: Path) -> int:
         last = 0
     for wanted in (last, 0):
         with socket.socket() as probe:
+            # As PostgreSQL does: connections of before that are still fading away don't take the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((HOST, wanted))
             except OSError:
@@ -188,7 +224,13 @@ def _port(folder: Path) -> int:
     raise DatabaseError(f"There is no free port on {HOST}.")
 
 
-def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    program: str,
+    *arguments: str,
+    folder: Path = Path("/"),
+    environment: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
+) -> subprocess.CompletedProcess[str]:
     """Run a PostgreSQL program as a user that PostgreSQL accepts, in a session of its own.
 
     In a session of its own, since Ctrl-C in a terminal goes to the whole session; output into files, since
@@ -201,9 +243,10 @@ def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
-            cwd="/",
-            env={"PATH": os.defpath, "LC_ALL": "C"},
+            cwd=folder,
+            env={"PATH": os.defpath, "LC_ALL": "C", **(environment or {})},
             start_new_session=True,
+            pass_fds=keep_open,
             check=False,
         )
         out.seek(0)
@@ -233,8 +276,8 @@ def _as_server_user() -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise DatabaseError(
-            "PostgreSQL does not run as root, and setpriv (package util-linux) is not here to change the user. "
-            "Install it, run as another user, or set MODELYARD_DATABASE_URL to a server of your own."
+            "PostgreSQL does not run as root, and setpriv (package util-linux) is not here to change the "
+            "user. Install it, run as another user, or set MODELYARD_DATABASE_URL to a server of your own."
         )
     user = _server_user()
     return [
@@ -286,10 +329,11 @@ def _folder(home: Path) -> Path:
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[int]:
+    """Hold the folder's lock; gives its file descriptor."""
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _log_tail(folder: Path) -> str:

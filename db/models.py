@@ -33,7 +33,11 @@ class Release(Base):
         CheckConstraint("status <> 'failed' OR reason IS NOT NULL", name="reason"),
         # One release serves for each use case and target; PostgreSQL itself sees to it.
         Index(
-            "uq_releases_serving", "use_case", "target", unique=True, postgresql_where=text("status = 'serving'")
+            "uq_releases_serving",
+            "use_case",
+            "target",
+            unique=True,
+            postgresql_where=text("status = 'serving'"),
         ),
         Index("ix_releases_history", "use_case", "target", "id"),
     )
