@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def names() -> list[str]:
     """Names of the use cases at hand: the folders beside this file."""
     here = Path(__file__).parent
-    return sorted(path.parent.name for path in here.glob("*/__init__.py"))
+    return sorted(path.parent.name for path in here.glob("*/use_case.py"))
 
 
 def load(name: str) -> UseCase:
@@ -26,5 +26,5 @@ def load(name: str) -> UseCase:
     """
     if name not in names():
         raise UsageError(f"There is no use case {name!r}; there are: {', '.join(names())}.")
-    use_case: UseCase = importlib.import_module(f"usecases.{name}").USE_CASE
+    use_case: UseCase = importlib.import_module(f"usecases.{name}.use_case").USE_CASE
     return use_case

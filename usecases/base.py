@@ -1,6 +1,6 @@
 """The contract that a use case fills in: everything particular to one prediction problem.
 
-A use case is a folder `usecases/<name>/` whose `__init__.py` defines `USE_CASE: UseCase`.
+A use case is a folder `usecases/<name>/` whose `use_case.py` defines `USE_CASE: UseCase`.
 It holds pure functions over DataFrames; it knows nothing of pipelines, databases or servers,
 and nothing outside its folder knows it by name.
 

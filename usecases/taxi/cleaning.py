@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -63,7 +64,7 @@ def split(rows: pd.DataFrame, cutoff: str | None, seed: int) -> Split:
     if cutoff is None:
         raise DataError("Taxi trips are split by time: a cutoff date is needed, such as 2024-02-01.")
     try:
-        at = pd.Timestamp(cutoff)
+        at = pd.Timestamp(date.fromisoformat(cutoff))
     except ValueError as error:
         raise UsageError(f"The cutoff must be a date such as 2024-02-01; got {cutoff!r}.") from error
     before = rows[PICKUP] < at

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
 MAX_MILES = 100.0
-"""Longer trips than this are meter errors: of 110,128 recorded trips 67 are, up to 201,421 miles."""
+"""Longer trips than this are meter errors: of 110,128 recorded trips 72 are, up to 201,421 miles."""
 
 Zone = Annotated[int, Field(ge=1, le=265, description="TLC taxi zone, 1 to 265.", examples=[74])]
 
@@ -21,12 +21,14 @@ class TripRequest(BaseModel):
     PULocationID: Zone
     DOLocationID: Zone
     lpep_pickup_datetime: Annotated[
-        datetime,
+        NaiveDatetime,
         Field(
             ge=datetime(2009, 1, 1),
             lt=datetime(2100, 1, 1),
             description="Pick-up, New York local time without a zone.",
             examples=["2024-02-14T08:30:00"],
+            # "date-time" would promise that a zone is taken, and indeed ask for one.
+            json_schema_extra={"format": "date-time-local"},
         ),
     ]
     trip_distance: Annotated[

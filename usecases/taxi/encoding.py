@@ -1,8 +1,6 @@
-"""Means per group of trips, learnt without looking at the row itself."""
+"""What other trips took: means per group and paths between zones, never of the row itself."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +10,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils.validation import check_is_fitted
 
 from usecases.taxi.features import KEYS, NUMBERS
-from usecases.taxi.geography import Geography
+from usecases.taxi.geography import Geography, shortest_paths
 
 FOLDS = 10
 _PAIRS = ("pair", "unordered_pair")
@@ -43,44 +41,59 @@ class GroupMeans:
         return np.where(self.groups[at] == groups, self.means[at], self.overall)
 
 
-class TripEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Feature frame → matrix: numbers, group means of duration, pace and distance, and zone geography.
+class Experience:
+    """What trips took: group means of duration, pace and distance, and the minutes between zones."""
 
-    While fitting, the means of a row come from the other folds, so that no row sees its own duration.
+    def __init__(self, X: pd.DataFrame, duration: Array) -> None:
+        values = _values(X, duration)
+        keys = {name: _PAIRS if name == "distance" else tuple(KEYS) for name in values}
+        self.means = {
+            f"{name} {key}": GroupMeans(X[key].to_numpy(), value)
+            for name, value in values.items()
+            for key in keys[name]
+        }
+        self.minutes = shortest_paths(X, duration)
+
+    def __call__(self, X: pd.DataFrame) -> Array:
+        """The means and minutes that fit to `X`, and by how much a trip is longer than its pair's mean."""
+        means = {name: mean(X[name.split(" ")[1]].to_numpy()) for name, mean in self.means.items()}
+        distance = X["distance"].to_numpy()
+        excess = [distance - means[f"distance {key}"] for key in _PAIRS]
+        minutes = self.minutes[X["pickup"].to_numpy(), X["dropoff"].to_numpy()]
+        return np.column_stack([*means.values(), *excess, minutes])
+
+
+class TripEncoder(TransformerMixin, BaseEstimator):
+    """Feature frame → matrix: numbers, the experience of other trips, and zone geography.
+
+    While fitting, a row gets the experience of the other folds, so that no row sees its own duration.
     """
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
     def fit(self, X: pd.DataFrame, y: pd.Series) -> TripEncoder:
-        """Learn the means and the geography of all rows."""
-        values = _values(X, np.asarray(y, dtype=np.float64))
-        self.means_ = _learn(X, values)
+        """Learn from all rows."""
+        self.experience_ = Experience(X, np.asarray(y, dtype=np.float64))
         self.geography_ = Geography().fit(X)
         return self
 
-    def fit_transform(self, X: pd.DataFrame, y: pd.Series) -> Array:  # type: ignore[override]
-        """Learn from all rows; give each row the means that the other folds have."""
-        values = _values(X, np.asarray(y, dtype=np.float64))
-        self.fit(X, y)
-        columns = {name: np.empty(len(X)) for name in self.means_}
-        for inner, outer in KFold(FOLDS, shuffle=True, random_state=self.seed).split(X):
-            learnt = _learn(X.iloc[inner], {name: value[inner] for name, value in values.items()})
-            for name, means in learnt.items():
-                columns[name][outer] = means(X[_key(name)].to_numpy()[outer])
-        return self._matrix(X, columns)
+    def fit_transform(self, X: pd.DataFrame, y: pd.Series) -> Array:
+        """Learn from all rows; give each row the experience of the other folds."""
+        duration = np.asarray(y, dtype=np.float64)
+        folds = list(KFold(FOLDS, shuffle=True, random_state=self.seed).split(X))
+        parts = [Experience(X.iloc[inner], duration[inner])(X.iloc[outer]) for inner, outer in folds]
+        order = np.argsort(np.concatenate([outer for _, outer in folds]))
+        return self.fit(X, y)._matrix(X, np.concatenate(parts)[order])
 
     def transform(self, X: pd.DataFrame) -> Array:
         """The matrix of `X`, shape (rows, columns)."""
         check_is_fitted(self)
-        return self._matrix(X, {name: means(X[_key(name)].to_numpy()) for name, means in self.means_.items()})
+        return self._matrix(X, self.experience_(X))
 
-    def _matrix(self, X: pd.DataFrame, columns: dict[str, Array]) -> Array:
-        distance = X["distance"].to_numpy()
-        excess = [distance - columns[f"distance {key}"] for key in _PAIRS]
-        return np.column_stack(
-            [X[NUMBERS].to_numpy(dtype=np.float64), *columns.values(), *excess, self.geography_.columns(X)]
-        )
+    def _matrix(self, X: pd.DataFrame, experience: Array) -> Array:
+        numbers = X[NUMBERS].to_numpy(dtype=np.float64)
+        return np.column_stack([numbers, experience, self.geography_.columns(X)])
 
 
 def _values(X: pd.DataFrame, duration: Array) -> dict[str, Array]:
@@ -91,17 +104,3 @@ def _values(X: pd.DataFrame, duration: Array) -> dict[str, Array]:
         "pace": np.minimum(duration / (np.maximum(distance, 0.3) + 0.5), 30.0),
         "distance": distance,
     }
-
-
-def _learn(X: pd.DataFrame, values: dict[str, Array]) -> dict[str, GroupMeans]:
-    """`value key` → means of that value per group of that key."""
-    keys = {name: _PAIRS if name == "distance" else tuple(KEYS) for name in values}
-    return {
-        f"{name} {key}": GroupMeans(X[key].to_numpy(), value)
-        for name, value in values.items()
-        for key in keys[name]
-    }
-
-
-def _key(name: str) -> str:
-    return name.split(" ")[1]

@@ -1,8 +1,8 @@
-"""Where zones lie, learnt from the recorded distances alone: no map is needed.
+"""Where zones lie and how far they are, learnt from the recorded trips alone: no map is needed.
 
 Zones are nodes of a graph, joined where trips went, each edge as long as the median trip in either direction.
-Shortest paths give a distance between any two zones, also between those that no trip joined; classical
-multidimensional scaling (Torgerson 1952) turns these distances into coordinates.
+Shortest paths give a length, in miles or minutes, between any two zones, also between those that no trip
+joined; classical multidimensional scaling (Torgerson 1952) turns miles into coordinates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ class Geography:
 
     def fit(self, X: pd.DataFrame) -> Geography:
         """Learn from the feature frame's `pickup`, `dropoff` and `distance`."""
-        self.paths = _paths(_edges(X))
+        sane = X["distance"].between(_MIN_MILES, _MAX_MILES).to_numpy()
+        self.paths = shortest_paths(X[sane], X["distance"].to_numpy()[sane])
         self.coordinates = _scale(self.paths)
         return self
 
@@ -37,21 +38,19 @@ class Geography:
         )
 
 
-def _edges(X: pd.DataFrame) -> Array:
-    """Median miles between zones in either direction, 0 where no trip went; shape (ZONES, ZONES)."""
-    there = X[X["distance"].between(_MIN_MILES, _MAX_MILES) & (X["pickup"] != X["dropoff"])]
-    medians = there.groupby("unordered_pair")["distance"].median()
+def shortest_paths(X: pd.DataFrame, lengths: Array) -> Array:
+    """Shortest paths over the median of the trips' `lengths` between zones; shape (ZONES, ZONES).
+
+    Zones that no trip reached are taken for as far as the farthest.
+    """
+    from scipy.sparse.csgraph import shortest_path
+
+    apart = (X["pickup"] != X["dropoff"]).to_numpy()
+    medians = pd.Series(lengths[apart]).groupby(X["unordered_pair"].to_numpy()[apart]).median()
     pairs = medians.index.to_numpy(dtype=np.int64)
     low, high = pairs // 1000, pairs % 1000
     edges = np.zeros((ZONES, ZONES))
     edges[low, high] = edges[high, low] = medians.to_numpy()
-    return edges
-
-
-def _paths(edges: Array) -> Array:
-    """Shortest paths over the edges; zones that none reaches are taken for as far as the farthest."""
-    from scipy.sparse.csgraph import shortest_path
-
     paths: Array = shortest_path(edges, directed=False)
     reached = np.isfinite(paths)
     paths[~reached] = paths[reached].max()

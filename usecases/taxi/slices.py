@@ -12,19 +12,19 @@ _HOURS = {0: "00-06 night", 6: "06-10 morning", 10: "10-16 day", 16: "16-20 even
 _MILES = {0.0: "0-1 miles", 1.0: "1-2 miles", 2.0: "2-5 miles", 5.0: "5-10 miles", 10.0: "10+ miles"}
 
 
-def borough_pair(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:  # noqa: ARG001
+def borough_pair(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
     """From which borough to which."""
     names = np.array(NAMES)
     start, end = (names[BOROUGHS[rows[column]]] for column in ("PULocationID", "DOLocationID"))
     return pd.Series([f"{a} → {b}" for a, b in zip(start, end, strict=True)], index=rows.index)
 
 
-def hour(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:  # noqa: ARG001
+def hour(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
     """Part of the day."""
     return _band(rows[PICKUP].dt.hour, _HOURS)
 
 
-def distance(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:  # noqa: ARG001
+def distance(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
     """Distance band; 0 is a meter that did not run."""
     bands = _band(rows["trip_distance"], _MILES)
     return bands.where(rows["trip_distance"] > 0, "exactly 0 miles")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -17,16 +18,18 @@ SOURCES = {
     "sample": "real trips of 2024-01 and 2024-02, bundled: works offline",
     "tlc": "months from the publisher, the New York City Taxi and Limousine Commission",
 }
-COLUMNS = [
-    "VendorID",
-    "lpep_pickup_datetime",
-    "lpep_dropoff_datetime",
-    "PULocationID",
-    "DOLocationID",
-    "passenger_count",
-    "trip_distance",
-    "trip_type",
-]
+# Column → type. The publisher's integers are 32 or 64 bits wide, or floats where a month has gaps: all months
+# are brought to the same.
+COLUMNS = {
+    "VendorID": "int32",
+    "lpep_pickup_datetime": "timestamp[us]",
+    "lpep_dropoff_datetime": "timestamp[us]",
+    "PULocationID": "int32",
+    "DOLocationID": "int32",
+    "passenger_count": "float64",
+    "trip_distance": "float64",
+    "trip_type": "float64",
+}
 DEFAULT_MONTHS = ("2024-01", "2024-02")
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 _FILE = re.compile(r"green_tripdata_(\d{4}-\d{2})\.parquet")
@@ -55,8 +58,7 @@ def locate(
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
         raise UsageError(
-            f"There is no source, folder or file {', '.join(missing)}; "
-            f"named sources: {', '.join(SOURCES)}."
+            f"There is no source, folder or file {', '.join(missing)}; named sources: {', '.join(SOURCES)}."
         )
     if months:
         raise UsageError("Months choose files of a folder or of --source tlc; these files are named already.")
@@ -64,28 +66,36 @@ def locate(
 
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
-    """Raw trips of parquet files, only the columns that are used.
+    """Raw trips of parquet files, only the columns that are used, in the types of `COLUMNS`.
 
     Raises:
-        DataError: a file is no parquet, or lacks a column.
+        DataError: a file is no parquet or damaged, lacks a column, or has other values in it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    schema = pa.schema([(name, pa.type_for_alias(type_)) for name, type_ in COLUMNS.items()])
     frames = []
     for path in paths:
         try:
-            there = set(pq.read_schema(path).names)
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path} is no parquet file: {error}") from error
-        missing = [column for column in COLUMNS if column not in there]
-        if missing:
+            missing = [column for column in COLUMNS if column not in pq.read_schema(path).names]
+            table = None if missing else pq.read_table(path, columns=schema.names, partitioning=None)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path} cannot be read as parquet: {error}") from error
+        if table is None:
             raise DataError(
                 f"{path} has no column {', '.join(missing)}; expected the published trip records "
                 f"with {', '.join(COLUMNS)}."
             )
-        frames.append(pd.read_parquet(path, columns=COLUMNS))
-    return pd.concat(frames, ignore_index=True)
+        try:
+            frames.append(table.select(schema.names).cast(schema).to_pandas())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path} has values of another type than the published trip records "
+                f"({', '.join(map(' '.join, COLUMNS.items()))}): {error}"
+            ) from error
+    together: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return together
 
 
 def _check(months: Sequence[str] | None) -> None:
@@ -130,11 +140,12 @@ def _download(month: str, cache: Path, publisher: str) -> Path:
     except (requests.RequestException, ValueError, OSError) as error:
         raise DataError(
             f"Cannot download {url} ({_RETRIES + 1} tries): {error}\n"
-            "Check the network, or give files that you have: --source FOLDER; the bundled trips need neither: "
-            "--source sample."
+            "Check the network, or give files that you have: --source FOLDER. "
+            "The bundled trips need neither: --source sample."
         ) from error
     if known is None:
-        draft = record.with_suffix(".new")
+        # Of this process alone: another may be downloading the same month.
+        draft = record.with_suffix(f".{os.getpid()}")
         draft.write_text(f"{pooch.file_hash(str(path))}\n")
-        draft.rename(record)
+        draft.replace(record)
     return path

@@ -19,7 +19,8 @@ class PassengerRequest(BaseModel):
     Parch: Annotated[int, Field(ge=0, le=20, description="Parents and children aboard.")] = 0
     Fare: Annotated[float | None, Field(ge=0, le=1000, description="Pounds; null when unknown.")] = None
     Embarked: Annotated[
-        Literal["C", "Q", "S"] | None, Field(description="Cherbourg, Queenstown, Southampton; null when unknown.")
+        Literal["C", "Q", "S"] | None,
+        Field(description="Cherbourg, Queenstown, Southampton; null when unknown."),
     ] = None
 
 

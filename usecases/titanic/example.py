@@ -10,6 +10,7 @@ import pandas as pd
 from errors import DataError
 
 LIST = Path(__file__).parent / "data" / "titanic.csv"
+EXPORTED = "titanic_clean.csv"
 KEPT = ["Age", "Fare", "Parch", "Pclass", "SibSp", "Survived"]
 
 

@@ -24,7 +24,7 @@ TARGET = "Survived"
 VALIDATION_SHARE = 0.3
 
 
-def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[Path]:  # noqa: ARG001 - nothing is downloaded
+def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[Path]:
     """The bundled list, or CSV files separated by commas.
 
     Raises:
@@ -84,7 +84,7 @@ def clean(raw: pd.DataFrame) -> Cleaned:
     return Cleaned(raw.reset_index(drop=True), {})
 
 
-def split(rows: pd.DataFrame, cutoff: str | None, seed: int) -> Split:  # noqa: ARG001 - there is no time
+def split(rows: pd.DataFrame, cutoff: str | None, seed: int) -> Split:
     """Training and validation rows with the same share of survivors, drawn with `seed`."""
     from sklearn.model_selection import train_test_split
 

@@ -1,0 +1,113 @@
+"""The use cases at hand, fitted once on few rows, and requests that are valid for them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hypothesis import settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+import serving.rows
+import usecases
+from serving.contract import batch_request
+from serving.endpoint import Endpoint
+from training import search
+from usecases.base import UseCase
+
+ROWS = 2_000
+NAMES = usecases.names()
+CANDIDATES = [(name, candidate.name) for name in NAMES for candidate in usecases.load(name).candidates]
+# The same examples each time, so that a failure seen once is seen again, and no folder of examples.
+STEADY = settings(deadline=None, derandomize=True, database=None)
+
+
+@cache
+def rows(name: str) -> pd.DataFrame:
+    """Clean rows of the default source, spread evenly over it; not to be changed."""
+    case = usecases.load(name)
+    files = case.locate(next(iter(case.sources)), None, Path(tempfile.gettempdir()))
+    clean = case.clean(case.read(files)).frame
+    return clean.iloc[:: max(1, len(clean) // ROWS)].reset_index(drop=True)
+
+
+@cache
+def fitted(name: str, candidate: str, seed: int = 42) -> Any:
+    """A candidate with its defaults, fitted on `rows`."""
+    case = usecases.load(name)
+    chosen = case.candidate(candidate)
+    return search.fit(case, chosen, chosen.defaults, rows(name), seed=seed)
+
+
+def endpoint(name: str, candidate: str) -> Endpoint:
+    """An endpoint over a fitted candidate, as a Bento would hold it."""
+    case = usecases.load(name)
+    provenance = {"model_version": 7, "use_case": name}
+    return Endpoint(case, fitted(name, candidate), provenance, b"{}", batch_request(case))
+
+
+def valid(case: UseCase, documents: Sequence[Any]) -> list[BaseModel]:
+    """Requests out of JSON values, by the way that a request's body takes."""
+    return [case.request.model_validate_json(json.dumps(document)) for document in documents]
+
+
+def documents(case: UseCase, frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as the JSON values of requests."""
+    return serving.rows.requests(case, frame)
+
+
+def answerable(case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that an endpoint takes: recorded ones may lie outside of what a request may hold."""
+    taken = [_takes(case, document) for document in documents(case, frame)]
+    return frame[taken].reset_index(drop=True)
+
+
+def _takes(case: UseCase, document: dict[str, Any]) -> bool:
+    try:
+        valid(case, [document])
+    except ValidationError:
+        return False
+    return True
+
+
+def bits(frame: pd.DataFrame) -> dict[str, tuple[str, bytes]]:
+    """Type and bytes of each column: equal for frames that agree to the last bit."""
+    return {
+        str(name): (frame[name].dtype.str, frame[name].to_numpy().tobytes())  # type: ignore[union-attr]
+        for name in frame.columns
+    }
+
+
+_zone = st.integers(1, 265)
+_moment = st.datetimes(datetime(2009, 1, 1), datetime(2099, 12, 31)).map(datetime.isoformat)
+TRIPS = st.fixed_dictionaries(
+    {
+        "PULocationID": _zone,
+        "DOLocationID": _zone,
+        "lpep_pickup_datetime": _moment,
+        "trip_distance": st.sampled_from([0, 0.01, 30, 100]) | st.floats(0, 100),
+    },
+    optional={
+        "passenger_count": st.none() | st.integers(0, 9),
+        "trip_type": st.none() | st.integers(1, 2),
+        "VendorID": st.none() | st.integers(1, 6),
+    },
+)
+PASSENGERS = st.fixed_dictionaries(
+    {"Pclass": st.integers(1, 3), "Sex": st.sampled_from(["female", "male"])},
+    optional={
+        "Age": st.none() | st.floats(0, 120),
+        "SibSp": st.integers(0, 20),
+        "Parch": st.integers(0, 20),
+        "Fare": st.none() | st.floats(0, 1000),
+        "Embarked": st.sampled_from([None, "C", "Q", "S"]),
+    },
+)
+REQUESTS = {"taxi": TRIPS, "titanic": PASSENGERS}
