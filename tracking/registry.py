@@ -7,6 +7,7 @@ The registered model has the use case's name. The alias `champion` names the ver
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import tempfile
 from collections.abc import Mapping
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models.signature import ModelSignature
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREDICTION = "prediction"
 """Column of `validation.parquet` with the model's predictions."""
-# Types that a model file may hold besides numbers and texts: loading it builds these and runs nothing else.
-TRUSTED = ("sklearn.", "numpy.", "scipy.", "usecases.")
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,12 @@ def register(
     *,
     provenance: Mapping[str, Any],
     profile: Mapping[str, Any],
+    trusted_types: list[str],
     identity: str,
 ) -> Version:
     """Log `model` into the active MLflow run and register it.
 
+    `trusted_types` are those that loading the model builds; it is stored as data, not as code.
     The same `identity` is registered once: asking again returns the version that has it, so that a
     training that was killed after this point, or is run again, adds nothing.
     """
@@ -76,7 +78,6 @@ def register(
 
     import mlflow
     import mlflow.sklearn
-    from mlflow.models import infer_signature
 
     requests = validation.drop(columns=[PREDICTION])
     with tempfile.TemporaryDirectory() as folder:
@@ -85,8 +86,8 @@ def register(
             model,
             name=name,
             serialization_format="skops",
-            skops_trusted_types=trusted_types(model),
-            signature=infer_signature(requests.head(100), validation[PREDICTION].head(100)),
+            skops_trusted_types=trusted_types,
+            signature=_signature(requests, validation[PREDICTION]),
             code_paths=[str(PROJECT / "usecases"), str(PROJECT / "errors.py")],
             pip_requirements=_requirements(),
             extra_files=[str(path) for path in files],
@@ -188,24 +189,6 @@ def load(version: Version) -> Loaded:
         ) from error
 
 
-def trusted_types(model: Any) -> list[str]:
-    """The types inside `model` that skops must be told to trust.
-
-    Raises:
-        TrackingError: one comes from outside scikit-learn, numpy, scipy and the use cases.
-    """
-    import skops.io
-
-    types: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(model))
-    foreign = [name for name in types if not name.startswith(TRUSTED)]
-    if foreign:
-        raise TrackingError(
-            f"A model may be built of {', '.join(prefix.rstrip('.') for prefix in TRUSTED)} only, "
-            f"so that loading it runs no foreign code; this one holds {', '.join(foreign)}."
-        )
-    return types
-
-
 def _write_files(
     folder: Path, provenance: Mapping[str, Any], profile: Mapping[str, Any], validation: pd.DataFrame
 ) -> list[Path]:
@@ -216,9 +199,23 @@ def _write_files(
     return paths
 
 
+def _signature(requests: pd.DataFrame, predictions: pd.Series) -> ModelSignature:
+    import warnings
+
+    from mlflow.models import infer_signature
+
+    with warnings.catch_warnings():
+        # Whole numbers could not be missing, it says; the request model rules on that, strictly.
+        warnings.filterwarnings("ignore", "Hint: Inferred schema contains integer column", UserWarning)
+        return infer_signature(requests.head(100), predictions.head(100))
+
+
 def _requirements() -> list[str]:
-    lock = PROJECT / "serving" / "requirements.txt"
-    return [line.split()[0] for line in lock.read_text().splitlines() if "==" in line and line[0].isalpha()]
+    """What loading the model needs, in the versions that it was trained with.
+
+    Said here, since MLflow would find it out by loading the model once more in a process of its own.
+    """
+    return [f"{name}=={importlib.metadata.version(name)}" for name in ("scikit-learn", "pandas", "skops")]
 
 
 def _tags(provenance: Mapping[str, Any]) -> dict[str, str]:

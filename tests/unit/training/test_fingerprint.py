@@ -8,7 +8,9 @@ from errors import DataError
 from training import fingerprint
 from training.fingerprint import Fingerprint
 
-SAME = Fingerprint(data={"a.csv": "0" * 64}, code="1" * 64, commit="abc", lock="2" * 64, python="3.11.7 x86_64")
+SAME = Fingerprint(
+    data={"a.csv": "0" * 64}, code="1" * 64, commit="abc", lock="2" * 64, python="3.11.7 x86_64"
+)
 
 
 def test_equal_fingerprints_differ_in_nothing_even_when_the_commit_is_another() -> None:
@@ -17,7 +19,11 @@ def test_equal_fingerprints_differ_in_nothing_even_when_the_commit_is_another() 
 
 def test_each_difference_is_named_with_what_was_and_what_is() -> None:
     other = Fingerprint(
-        data={"a.csv": "9" * 64, "b.csv": "8" * 64}, code="7" * 64, commit="def", lock="6" * 64, python="3.12.1 x86_64"
+        data={"a.csv": "9" * 64, "b.csv": "8" * 64},
+        code="7" * 64,
+        commit="def",
+        lock="6" * 64,
+        python="3.12.1 x86_64",
     )
     assert SAME.differences(other) == [
         "data: a.csv was 000000000000, is 999999999999",
