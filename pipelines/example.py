@@ -14,7 +14,10 @@ def example(folder: Path) -> tuple[Run, Path]:
         DataError: a step's data check failed.
     """
     finished = run("example_pipeline", example_pipeline, {"folder": str(folder)})
-    return finished, Path(finished.output("export_titanic_clean", "file"))
+
+    from usecases.titanic.example import EXPORTED
+
+    return finished, folder / EXPORTED
 
 
 def example_pipeline(folder: str) -> None:

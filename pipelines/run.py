@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from errors import ModelyardError
+from stacks import shortcuts
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -68,6 +69,7 @@ def run(
     from zenml.client import Client
     from zenml.enums import ExecutionMode
 
+    shortcuts.look_up_once()
     prepared = pipeline(
         name=name, enable_cache=None if cache else False, execution_mode=ExecutionMode.FAIL_FAST
     )(definition)
@@ -84,7 +86,8 @@ def run(
     if not finished.status.is_successful:
         failed = sorted(step for step, ran in finished.steps.items() if ran.status.is_failed)
         raise ModelyardError(
-            f"The run {finished.name} ended {finished.status.value}; failed: {', '.join(failed) or 'no step'}. "
+            f"The run {finished.name} ended {finished.status.value}; failed: "
+            f"{', '.join(failed) or 'no step'}. "
             f"Look at it: python run.py zenml pipeline runs describe {finished.name}"
         )
     return Run(finished)

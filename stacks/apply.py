@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from stacks.spec import Component, Stack
 
 
-def apply(stack: Stack) -> tuple[UUID, list[str]]:
+def apply(stack: Stack, *, without: Collection[str] = ()) -> tuple[UUID, list[str]]:
     """Create or update the stack and its parts; returns its id and what was changed, a line each.
 
     Parts are registered under the stack's name. A part whose flavor changed is registered anew, since
     ZenML cannot change a flavor; the part of before stays registered for the runs that used it.
+    `without` some parts it is a stack of its own, which shares the others: ZenML imports every part of the
+    active stack, used or not.
 
     Raises:
         StackError: a flavor or one of its settings is unknown or wrong.
@@ -34,10 +37,12 @@ def apply(stack: Stack) -> tuple[UUID, list[str]]:
     changes: list[str] = []
     components: dict[StackComponentType, UUID] = {}
     for type_name, component in stack.components().items():
+        if type_name in without:
+            continue
         kind = StackComponentType(type_name)
-        _check(client, kind, component)
         components[kind] = _component(client, stack.name, kind, component, changes)
-    return _stack(client, stack.name, components, changes), changes
+    name = "-without-".join([stack.name, *without])
+    return _stack(client, name, components, changes), changes
 
 
 def find(name: str) -> StackResponse | None:
@@ -78,6 +83,7 @@ def _component(
     name = f"{stack}-{component.flavor}"
     existing = _existing(client, name, kind)
     if existing is None:
+        _check(client, kind, component)
         changes.append(f"{kind.value}: registered {name} ({_words(component.configuration)})")
         return client.create_stack_component(
             name=name, flavor=component.flavor, component_type=kind, configuration=component.configuration
@@ -88,6 +94,7 @@ def _component(
         if existing.configuration.get(key) != value
     }
     if stale:
+        _check(client, kind, component)
         changes.append(f"{kind.value}: changed {name} ({_words(stale)})")
         client.update_stack_component(existing.id, kind, configuration=stale)
     return existing.id

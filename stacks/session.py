@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from db.databases import Databases, prepare
+from errors import StackError
 from settings import PROJECT, Settings
 from stacks import spec
+from stacks.shortcuts import import_zenml
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,10 @@ def connect(settings: Settings) -> Databases:
     return databases
 
 
-def open_stack(settings: Settings, stack: str) -> Session:
+def open_stack(settings: Settings, stack: str, *, tracking: bool = True) -> Session:
     """Connect, make sure of ZenML's tables, apply the stack file of that name and activate it here.
+
+    Without `tracking` the stack has no experiment tracker, and MLflow, which takes a second, stays unread.
 
     Raises:
         DatabaseError: PostgreSQL cannot be reached or used.
@@ -70,18 +74,18 @@ def open_stack(settings: Settings, stack: str) -> Session:
     """
     path = spec.named(stack)
     databases = connect(settings)
-    changes = apply_file(path, settings, databases)
+    changes = apply_file(path, settings, databases, tracking=tracking)
     return Session(settings=settings, databases=databases, stack=stack, changes=changes)
 
 
-def apply_file(path: Path, settings: Settings, databases: Databases) -> list[str]:
+def apply_file(path: Path, settings: Settings, databases: Databases, *, tracking: bool = True) -> list[str]:
     """Apply a stack file and make it this process's active stack; returns what changed, a line each."""
     wanted = spec.read(path, {"home": str(settings.home), "mlflow": databases.mlflow})
     open_store(databases)
 
     from stacks.apply import apply
 
-    stack_id, changes = apply(wanted)
+    stack_id, changes = apply(wanted, without=() if tracking else ("experiment_tracker",))
     # By environment, not in ZenML's settings file: commands with different stacks run side by side.
     os.environ["ZENML_ACTIVE_STACK_ID"] = str(stack_id)
     return changes
@@ -92,11 +96,17 @@ def open_store(databases: Databases) -> None:
     with warnings.catch_warnings():
         # Deprecations inside ZenML's own imports are not the user's to mend.
         warnings.simplefilter("ignore")
-        from stacks.postgresql import initialize, install
+        import_zenml()
+        from stacks.postgresql import UntestedVersion, initialize, install
 
-        install()
+        try:
+            install()
+        except UntestedVersion as error:
+            raise StackError(str(error)) from error
         quiet()
         initialize(databases.zenml)
+        # What is at its newest revision need not be asked for it again when ZenML opens it.
+        os.environ["DISABLE_DATABASE_MIGRATION"] = "true"
 
 
 # What ZenML warns of although all is well, and why it is so.

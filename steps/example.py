@@ -29,7 +29,7 @@ def export_titanic_clean(titanic: pd.DataFrame, folder: str) -> Annotated[str, "
     """Write the rows as CSV; checks that the file reads back the same."""
     from usecases.titanic import example
 
-    path = Path(folder) / "titanic_clean.csv"
+    path = Path(folder) / example.EXPORTED
     example.export_titanic_clean(titanic, path)
     log_metadata({"file": str(path), "rows": len(titanic)})
     return str(path)

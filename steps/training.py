@@ -104,6 +104,7 @@ def register(
     plan: Plan, model: Pipeline, evaluation: Evaluation, comparison: Comparison, validation: pd.DataFrame
 ) -> Annotated[int, "version"]:
     """Register the winner with its provenance; the same model again keeps its version."""
+    from serving.model import trusted_types
     from tracking import registry
     from training.profile import profile
     from training.provenance import provenance
@@ -120,6 +121,7 @@ def register(
             plan, evaluation, comparison.result(comparison.winner), zenml_run=context.pipeline_run.name
         ),
         profile=profile(rows[case.request_columns], predictions),
+        trusted_types=trusted_types(model),
         # The artifact that the select step made: from the cache it is the same one.
         identity=str(context.inputs["model"][0].id),
     )

@@ -9,6 +9,6 @@ See README.md beside this file.
 """
 
 from stacks.postgresql.schema import initialize
-from stacks.postgresql.store import TESTED_VERSION, install
+from stacks.postgresql.store import TESTED_VERSION, UntestedVersion, install
 
-__all__ = ["TESTED_VERSION", "initialize", "install"]
+__all__ = ["TESTED_VERSION", "UntestedVersion", "initialize", "install"]

@@ -16,8 +16,11 @@ from sqlalchemy.sql.selectable import Join
 from stacks.postgresql.types import is_number, is_text
 
 _COMPARISONS = (operators.eq, operators.ne, operators.lt, operators.le, operators.gt, operators.ge)
-# What MySQL and SQLite read of a text that is cast to a number; the rest of the text is ignored.
-_NUMBER = r"^\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,4})?"
+# What MySQL and SQLite read of a text that is cast to a number; the rest of the text is ignored. The counts
+# are PostgreSQL's largest in a pattern, and of exponents its largest in a NUMERIC: both beyond a double's.
+_NUMBER = r"^\s*[-+]?(?:\d{1,255}\.?\d{0,255}|\.\d{1,255})(?:[eE][-+]?\d{1,4})?"
+# A double's largest value, and how many decimals its smallest has: what is beyond cannot be cast to one.
+_LARGEST, _DECIMALS = "1.7976931348623157e308", 323
 # strftime's formats that ZenML's run statistics use, in to_char's language.
 _FORMATS = {
     "%Y-%m-%d %H:00:00": 'YYYY-MM-DD HH24:"00:00"',
@@ -30,7 +33,7 @@ class Compiler(PGCompiler):
     """PostgreSQL's compiler with the habits of MySQL and SQLite."""
 
     def visit_like_op_binary(self, binary: Any, operator: Any, **kw: Any) -> str:
-        """LIKE ignores case on MySQL and SQLite, takes numbers, and without ESCAPE has no escape character."""
+        """LIKE ignores case on MySQL and SQLite, takes numbers, and has no escape character of itself."""
         sql = self.visit_ilike_op_binary(_with_text_left(binary), operator, **kw)
         return sql if binary.modifiers.get("escape") else f"{sql} ESCAPE ''"
 
@@ -69,7 +72,7 @@ class Compiler(PGCompiler):
         pattern = self.render_literal_value(_NUMBER, sqltypes.STRINGTYPE)
         number = f"CAST(COALESCE(SUBSTRING({value} FROM {pattern}), '0') AS NUMERIC)"
         if isinstance(cast.type, sqltypes.Float):
-            number = f"LEAST(GREATEST({number}, -1e308), 1e308)"
+            number = f"LEAST(GREATEST(ROUND({number}, {_DECIMALS}), -{_LARGEST}), {_LARGEST})"
         target = self.process(cast.typeclause, **kw)
         return f"CASE WHEN {value} IS NOT NULL THEN CAST({number} AS {target}) END"
 

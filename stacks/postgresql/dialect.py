@@ -34,7 +34,7 @@ class ZenMLDialect(PGDialect_psycopg2):
     statement_compiler = Compiler
     type_compiler_cls = TypeCompiler
     preparer = IdentifierPreparer
-    colspecs = {  # noqa: RUF012 - SQLAlchemy's own attribute
+    colspecs = {
         type_: ours for type_, ours in PGDialect_psycopg2.colspecs.items() if type_ is not sqltypes.Uuid
     } | {sqltypes.String: Text}
 

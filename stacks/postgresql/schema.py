@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -39,6 +39,7 @@ def initialize(url: str) -> None:
             return
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
         if not _done(connection):
+            _drop_unfinished(connection)
             _make()
             index_foreign_keys(connection)
             _mark_done(connection)
@@ -53,6 +54,30 @@ def index_foreign_keys(connection: Connection) -> list[str]:
     for table, column in missing:
         connection.execute(text(f"CREATE INDEX ON {table} ({column})"))
     return [f"{table}.{column}" for table, column in missing]
+
+
+def _drop_unfinished(connection: Connection) -> None:
+    """Drop the tables of a process that was killed between making them and noting their revision.
+
+    ZenML does the first in one transaction and the second in another, and takes tables without a revision
+    for those of a version too old to be migrated. Only tables of which nobody can have used any are dropped.
+    """
+    from sqlmodel import SQLModel
+    from zenml.zen_stores import schemas
+
+    tables = SQLModel.metadata.tables
+    there = set(inspect(connection).get_table_names())
+    if not there.issuperset(tables):
+        return
+    if "alembic_version" in there and connection.execute(text("SELECT 1 FROM alembic_version")).first():
+        return
+    # Written in a transaction of its own before the revision is.
+    settings = schemas.ServerSettingsSchema.__tablename__
+    if any(connection.execute(select(tables[name]).limit(1)).first() for name in tables if name != settings):
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    # One statement: all are dropped or none.
+    connection.execute(text(f"DROP TABLE {', '.join(map(quote, tables))}"))
 
 
 def _make() -> None:

@@ -9,27 +9,30 @@ ZenML looks each of them up at run time by its name, so replacing the name is en
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from pydantic import model_validator
 from sqlalchemy.engine import URL, make_url
 
-from errors import StackError
 from stacks.postgresql import dialect
 
 TESTED_VERSION = "0.98.0"
+
+
+class UntestedVersion(RuntimeError):
+    """The installed ZenML is not the one that this package was tested with."""
 
 
 def install() -> None:
     """Teach this process's ZenML PostgreSQL; the second call does nothing.
 
     Raises:
-        StackError: ZenML is of another version than this was tested with.
+        UntestedVersion: ZenML is of another version than this was tested with.
     """
     import zenml
 
     if zenml.__version__ != TESTED_VERSION:
-        raise StackError(
+        raise UntestedVersion(
             f"ZenML on PostgreSQL was tested with ZenML {TESTED_VERSION}; {zenml.__version__} is installed. "
             f"Install zenml=={TESTED_VERSION}, or a Modelyard that was tested with yours."
         )
@@ -51,7 +54,7 @@ def install() -> None:
     class SqlZenStoreConfiguration(sql_zen_store.SqlZenStoreConfiguration):
         """ZenML's configuration of a SQL store, with PostgreSQL among the drivers."""
 
-        driver: SQLDatabaseDriver | None = None
+        driver: SQLDatabaseDriver | None = None  # type: ignore[assignment]
 
         @model_validator(mode="before")
         @classmethod
@@ -66,10 +69,11 @@ def install() -> None:
             return engine_config(self, database)
 
     dialect.register()
-    sql_zen_store.SQLDatabaseDriver = SQLDatabaseDriver
-    sql_zen_store.SqlZenStoreConfiguration = SqlZenStoreConfiguration
-    sql_zen_store.SqlZenStore.CONFIG_TYPE = SqlZenStoreConfiguration
-    ServerDatabaseType._missing_ = classmethod(lambda cls, _: cls.OTHER)
+    replaced: Any = sql_zen_store
+    replaced.SQLDatabaseDriver = SQLDatabaseDriver
+    replaced.SqlZenStoreConfiguration = SqlZenStoreConfiguration
+    replaced.SqlZenStore.CONFIG_TYPE = SqlZenStoreConfiguration
+    cast(Any, ServerDatabaseType)._missing_ = classmethod(lambda cls, _: cls.OTHER)
 
 
 def split_url(data: dict[str, Any]) -> dict[str, Any]:

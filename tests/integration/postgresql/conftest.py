@@ -1,0 +1,87 @@
+"""Processes with a ZenML store of their own: within one process there is only ever one store."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Script:
+    """A running script of this folder."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def ended(self) -> str:
+        """What it printed, once it has ended well."""
+        output, _ = self.process.communicate(timeout=SECONDS)
+        assert self.process.returncode == 0, self.log.read_text()[-5_000:]
+        return output
+
+    def ready(self) -> None:
+        """Wait until it says so."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n", self.log.read_text()[-5_000:]
+
+    def go(self) -> None:
+        """Let a script go on that is ready."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+
+
+Start = Callable[..., Script]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """`start("script", url, *arguments)` runs `script.py` of this folder on that store; killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(script: str, url: str, *arguments: str) -> Script:
+        folder = tmp_path_factory.mktemp(script)
+        log = folder / "log"
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *arguments],
+                cwd=PROJECT,
+                env=_environment(url, folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            )
+        started.append(process)
+        return Script(process, log)
+
+    yield start
+    for process in started:
+        with process:  # closes its pipes and waits for its end
+            process.kill()
+
+
+def _environment(url: str, folder: Path) -> dict[str, str]:
+    """This process's environment, of ZenML's variables only those set here."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("ZENML_")}
+    return plain | {
+        "PYTHONPATH": str(PROJECT),
+        "ZENML_STORE_URL": url,
+        "ZENML_CONFIG_PATH": str(folder / "zenml"),
+        "ZENML_CUSTOM_SOURCE_ROOT": str(Path(__file__).parent),
+        "ZENML_SECRETS_STORE_TYPE": "sql",
+        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": "0" * 64,
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_LOGGING_VERBOSITY": "ERROR",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "OMP_NUM_THREADS": "1",
+    }
