@@ -1,0 +1,187 @@
+"""Put a packaged model version behind its endpoint: start, verify, switch, record; or leave all as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from db.session import advisory_lock, connect
+from releases import local, record
+from releases.local import TARGET, Process
+from releases.verify import verify
+from serving import client
+
+if TYPE_CHECKING:
+    import socket
+
+    from db.models import Release
+    from serving.package import ModelPackage, Packed
+    from settings import Settings
+
+PORTS = 100
+"""How many ports from the first one up are tried."""
+
+
+class Outcome(BaseModel):
+    """What came of a release."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    release: int
+    model_version: int
+    bento: str
+    address: str
+    changed: bool
+    """Whether another process serves now than before."""
+    verified: int
+    """How many answers were compared with offline predictions."""
+    before: int | None
+    """Model version that was served before."""
+
+
+def release(
+    settings: Settings, url: str, package: ModelPackage, packed: Packed, zenml_run: str | None = None
+) -> Outcome:
+    """Serve `packed` at its use case's address, in place of what is served there now.
+
+    Nothing is started when the same Bento serves already. Killed at any point, it leaves the release of
+    before serving, and the next release clears away what it left.
+
+    Raises:
+        ReleaseError: the endpoint didn't start or its answers were wrong; what served before still serves.
+        DatabaseError: another release of this use case is under way.
+    """
+    name = package.use_case
+    with (
+        connect(url) as connection,
+        advisory_lock(connection, f"release {name} {TARGET}"),
+    ):
+        _clear_away(url, name)
+        before = record.serving(url, name, TARGET)
+        if before is not None and not local.is_running(_process(before)):
+            record.stopped(url, before.id, "its process was gone")
+            before = None
+        if before is not None and before.bento == packed.tag and _answers(before):
+            return _outcome(before, changed=False, verified=0, before=before.model_version)
+        number = record.begin(
+            url,
+            use_case=name,
+            model_version=package.model_version,
+            bento=packed.tag,
+            target=TARGET,
+            zenml_run=zenml_run,
+        )
+        try:
+            verified = _roll_out(settings, url, number, package, packed, before)
+        except BaseException as error:
+            record.fail(url, number, str(error) or type(error).__name__)
+            raise
+        if before is not None:
+            _stop(settings, url, before, record.ended)
+        serving = record.serving(url, name, TARGET)
+        assert serving is not None
+        return _outcome(
+            serving, changed=True, verified=verified, before=before.model_version if before else None
+        )
+
+
+def stop(settings: Settings, url: str, reason: str) -> list[str]:
+    """Stop every endpoint of the local target; returns the use cases that were served."""
+    stopped = []
+    with connect(url) as connection:
+        for serving in record.all_serving(url, TARGET):
+            with advisory_lock(connection, f"release {serving.use_case} {TARGET}"):
+                _stop(settings, url, serving, lambda url, number: record.stopped(url, number, reason))
+                _clear_away(url, serving.use_case)
+            stopped.append(serving.use_case)
+    return stopped
+
+
+def log_file(settings: Settings, use_case: str, number: int) -> Path:
+    """Where the endpoint of a release writes what it has to say."""
+    return settings.home / "logs" / f"{use_case}-{number}.log"
+
+
+def is_running(serving: Release) -> bool:
+    """Whether the process of a release runs."""
+    return local.is_running(_process(serving))
+
+
+def _roll_out(
+    settings: Settings,
+    url: str,
+    number: int,
+    package: ModelPackage,
+    packed: Packed,
+    before: Release | None,
+) -> int:
+    log = log_file(settings, package.use_case, number)
+    with local.start(packed.path, _door(settings, number), log) as candidate:
+        record.note_process(url, number, candidate.process)
+        candidate.wait_until_ready()
+        verified = verify(candidate.address, package)
+        with closing(_public(settings, url, package.use_case, before)) as public:
+            host = settings.endpoint_host
+            address = f"http://{f'[{host}]' if ':' in host else host}:{public.getsockname()[1]}"
+            candidate.go_public(public)
+            record.serve(url, number, address)
+    return verified
+
+
+def _public(settings: Settings, url: str, use_case: str, before: Release | None) -> socket.socket:
+    """The use case's listening socket: handed on by who serves now, else at its last address."""
+    if before is not None:
+        return local.borrow(_door(settings, before.id))
+    first = settings.endpoint_port
+    ports = list(range(first, min(first + PORTS, 65536)))
+    last = record.last_address(url, use_case, TARGET)
+    port = urlsplit(last).port if last else None
+    return local.public_socket(settings.endpoint_host, [port, *ports] if port in ports else ports)
+
+
+def _clear_away(url: str, use_case: str) -> None:
+    """End what interrupted releases left running."""
+    for left in record.unfinished(url, use_case, TARGET):
+        if left.pid is not None:
+            local.stop(_process(left))
+        if left.status == "rolling_out":
+            record.fail(url, left.id, "the command was interrupted")
+        else:
+            record.ended(url, left.id)
+
+
+def _stop(settings: Settings, url: str, serving: Release, note: Callable[[str, int], None]) -> None:
+    local.stop(_process(serving))
+    _door(settings, serving.id).unlink(missing_ok=True)
+    note(url, serving.id)
+
+
+def _answers(serving: Release) -> bool:
+    assert serving.address is not None
+    with client.connect(serving.address) as endpoint:
+        return endpoint.is_ready()
+
+
+def _process(release: Release) -> Process:
+    return Process(release.pid or 0, release.pid_started or 0.0)
+
+
+def _door(settings: Settings, number: int) -> Path:
+    return settings.home / "endpoints" / f"{number}.socket"
+
+
+def _outcome(serving: Release, *, changed: bool, verified: int, before: int | None) -> Outcome:
+    return Outcome(
+        release=serving.id,
+        model_version=serving.model_version,
+        bento=serving.bento,
+        address=serving.address or "",
+        changed=changed,
+        verified=verified,
+        before=before,
+    )
