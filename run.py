@@ -7,7 +7,6 @@ person sees is written in console/.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -133,7 +132,7 @@ def predict(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Where to write the rows with their predictions. [default: FILE-predictions]"),
+        typer.Option(show_default="FILE-predictions", help="Where to write the rows with their predictions."),
     ] = None,
 ) -> None:
     """Ask the endpoint: one request, or every row of a file.
@@ -141,7 +140,7 @@ def predict(
     Examples: [b]python run.py predict taxi '{"PULocationID": 74, …}'[/b] ·
     [b]python run.py predict taxi --file trips.parquet[/b]
     """
-    from console.jobs import predict as job
+    from console.predictions import predict as job
 
     call.answer(job(call.settings, call.progress, use_case, request, file, output), reports.predictions)
 
@@ -166,7 +165,7 @@ def status(call: Call) -> None:
 
     Example: [b]python run.py status --json[/b]
     """
-    from console.jobs import status as job
+    from console.state import status as job
 
     call.answer(job(call.settings), reports.status)
 
@@ -177,7 +176,7 @@ def stop(call: Call) -> None:
 
     Example: [b]python run.py stop[/b]
     """
-    from console.jobs import stop as job
+    from console.state import stop as job
 
     call.answer(job(call.settings, call.progress), reports.stopped)
 
@@ -215,7 +214,9 @@ def zenml(context: typer.Context) -> None:
     """
     from console.tools import zenml as tool
 
-    tool(Call(stack="local", as_json=False).settings, context.args)
+    shared = context.find_object(dict) or {}
+    call = Call(stack=shared.get("stack") or "local", as_json=False)
+    tool(call.settings, context.args, call.stack)
 
 
 @app.command(context_settings=_TOOL)
@@ -239,4 +240,4 @@ def _exit_by_gates(training: dict[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(app))
+    main(app)

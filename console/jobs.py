@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 from errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from console.progress import Progress
     from pipelines.training import Trained
     from settings import Settings
@@ -21,16 +19,19 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+DEFAULT = "taxi"
+"""Use case of the main job."""
+
 
 def main_job(settings: Settings, stack: str, progress: Progress) -> Document:
     """Train the default use case, release its champion, ask it once."""
     session = _open(settings, stack, progress)
-    trained = _train(session, progress, "taxi")
+    trained = _train(session, progress, DEFAULT)
     document: Document = {"training": trained}
     if trained["champion"] is not None:
-        document["release"] = _release(session, progress, "taxi", "champion")
+        document["release"] = _release(progress, DEFAULT, "champion")
         with progress.stage("ask the endpoint"):
-            document["answer"] = _ask_example(session, "taxi")
+            document["answer"] = _ask_example(document["release"]["address"], DEFAULT)
     return document | {"stages": stages(progress)}
 
 
@@ -38,7 +39,7 @@ def example(settings: Settings, stack: str, progress: Progress) -> Document:
     """Run the hello world."""
     from pipelines.example import example as run_example
 
-    session = _open(settings, stack, progress, tracking=False)
+    _open(settings, stack, progress, tracking=False)
     with progress.pipeline("example_pipeline"):
         run, file = run_example(settings.home / "example_pipeline")
     return {"file": str(file), "run": run.name, "stages": stages(progress)}
@@ -46,13 +47,27 @@ def example(settings: Settings, stack: str, progress: Progress) -> Document:
 
 def train(settings: Settings, stack: str, progress: Progress, use_case: str, **options: Any) -> Document:
     """Train one use case."""
+    import usecases
+
+    usecases.load(use_case)
     session = _open(settings, stack, progress)
     return _train(session, progress, use_case, **options) | {"stages": stages(progress)}
 
 
 def stages(progress: Progress) -> list[Document]:
-    """How long each stage took."""
-    return [{"stage": time.name, "seconds": time.seconds, "cached": time.cached} for time in progress.times]
+    """How long each stage took, and what lay between them, so that they add up."""
+    times = [{"stage": time.name, "seconds": time.seconds, "cached": time.cached} for time in progress.times]
+    between = progress.seconds() - sum(time.seconds for time in progress.times)
+    return [*times, {"stage": "imports, between stages", "seconds": round(between, 2), "cached": False}]
+
+
+def release(settings: Settings, stack: str, progress: Progress, use_case: str, version: str) -> Document:
+    """Put a model version behind its endpoint."""
+    import usecases
+
+    usecases.load(use_case)
+    _open(settings, stack, progress)
+    return _release(progress, use_case, version) | {"stages": stages(progress)}
 
 
 def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str, version: int) -> Document:
@@ -111,11 +126,34 @@ def show_stack(settings: Settings, stack: str) -> Document:
     return {"stack": found.name, "parts": parts}
 
 
+def _release(progress: Progress, use_case: str, version: str) -> Document:
+    from pipelines.release import release as run_release
+
+    with progress.pipeline("release"):
+        released = run_release(use_case, version)
+    return {"use_case": use_case, **released.outcome.model_dump(), "run": released.run.name}
+
+
+def _ask_example(address: str, use_case: str) -> Document:
+    import json
+    import shlex
+
+    import usecases
+    from serving import client
+
+    request = dict(usecases.load(use_case).example)
+    with client.connect(address) as endpoint:
+        answer = endpoint.predict(request)
+    body = shlex.quote(json.dumps(request))
+    curl = f"curl -s {address}/predict -H 'Content-Type: application/json' -d {body}"
+    return {"request": request, "response": answer, "curl": curl}
+
+
 def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool = True) -> Session:
     with progress.stage("PostgreSQL and stack"):
         from stacks import session
 
-        opened = session.open_stack(settings, stack)
+        opened = session.open_stack(settings, stack, tracking=tracking)
     if tracking:
         with progress.stage("MLflow"):
             session.open_tracking(opened.databases)

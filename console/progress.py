@@ -34,6 +34,7 @@ class Progress:
 
     console: Console = field(default_factory=lambda: Console(file=sys.__stderr__))
     times: list[StageTime] = field(default_factory=list)
+    _start: float = field(default_factory=time.monotonic)
     _status: Status | None = None
     _begun: dict[str, float] = field(default_factory=dict)
 
@@ -79,6 +80,10 @@ class Progress:
             self.console.print(f"[green]✓[/] {name} [dim]{took}[/]", highlight=False)
         else:
             self.console.print(f"{name}: {took}", highlight=False, markup=False, soft_wrap=True)
+
+    def seconds(self) -> float:
+        """Time since the command began."""
+        return time.monotonic() - self._start
 
     def rest(self) -> None:
         """Nothing goes on: no spinner."""

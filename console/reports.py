@@ -19,19 +19,15 @@ def main_job(document: Document) -> RenderableType:
     parts: list[RenderableType] = [training(document["training"])]
     if "release" in document:
         parts += ["", release(document["release"]), "", _answer(document)]
-    parts += [
-        "",
-        times(document["stages"]),
-        "",
-        "What to try next:",
-        "  python run.py status                     what runs, and since when",
-        f"  python run.py train {name} --trials 10      search better parameters",
-        f"  python run.py reproduce {name} {document['training']['version']}         "
-        "train the version again, bit for bit",
-        "  python run.py train titanic              the second use case",
-        "  python run.py stop                       stop endpoints and PostgreSQL; all data stay",
-    ]
-    return Group(*parts)
+    tries = {
+        "status": "what runs, and since when",
+        f"train {name} --trials 10": "search better parameters",
+        f"reproduce {name} {document['training']['version']}": "train the version again, bit for bit",
+        "train titanic": "the second use case",
+        "stop": "stop endpoints and PostgreSQL; all data stay",
+    }
+    hints = [f"  python run.py {command:<28}{about}" for command, about in tries.items()]
+    return Group(*parts, "", times(document["stages"]), "", "What to try next:", *hints)
 
 
 def training(document: Document) -> RenderableType:
@@ -51,6 +47,63 @@ def training(document: Document) -> RenderableType:
 def example(document: Document) -> RenderableType:
     """Where the CSV is."""
     return Group(f"Wrote {document['file']}", f"Run in ZenML: {document['run']}", times(document["stages"]))
+
+
+def release(document: Document) -> RenderableType:
+    """Where the endpoint is, and what was there before."""
+    name, version, before = document["use_case"], document["model_version"], document["before"]
+    address = document["address"]
+    if not document["changed"]:
+        return f"[bold]{name}[/] version {version} serves at [bold]{address}[/] already; nothing restarted."
+    beside = f"in place of version {before}" if before else "where nothing served before"
+    parts: list[RenderableType] = [
+        f"[bold]{name}[/] version {version} now serves at [bold]{address}[/], {beside}.",
+        f"{document['verified']:,} of its answers equal offline predictions bit for bit; "
+        f"release {document['release']}, Bento {document['bento']}.",
+    ]
+    if "stages" in document:
+        parts.append(times(document["stages"]))
+    return Group(*parts)
+
+
+def predictions(document: Document) -> RenderableType:
+    """The answer, or where the answers are."""
+    if "response" in document:
+        return json.dumps(document["response"])
+    wrote = f"Wrote {document['rows']:,} rows with their predictions to {document['file']}"
+    refused = document["refused"]
+    if not refused:
+        return wrote
+    shown = [f"  row {row}: {escape(reason)}" for row, reason in list(refused.items())[:5]]
+    more = [f"  and {len(refused) - len(shown):,} more"] if len(refused) > len(shown) else []
+    return Group(wrote, f"{len(refused):,} of them were refused and have no prediction:", *shown, *more)
+
+
+def status(document: Document) -> RenderableType:
+    """What runs, a line each."""
+    server = document["postgresql"]
+    if server is None:
+        return "PostgreSQL is not running, and so nothing else is. Start with: python run.py"
+    kind = "embedded" if server["embedded"] else "your own"
+    table = _table("use case", "champion", ">score", "endpoint", "serves", "state", "since")
+    for row in document["use_cases"]:
+        champion = f"version {row['champion']}" if row["champion"] else "none"
+        score = "" if row["score"] is None else f"{row['score']:.3f}"
+        table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]))
+    return Group(f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}", "", table)
+
+
+def stopped(document: Document) -> RenderableType:
+    """What was stopped."""
+    endpoints = ", ".join(document["endpoints"])
+    lines = [f"Endpoints stopped: {endpoints}." if endpoints else "No endpoint was running."]
+    if not document["embedded"]:
+        lines.append("PostgreSQL is your own and was left running.")
+    elif document["postgresql"]:
+        lines.append("PostgreSQL stopped; everything stored stays.")
+    else:
+        lines.append("PostgreSQL was not running.")
+    return Group(*lines)
 
 
 def reproduction(document: Document) -> RenderableType:
@@ -139,6 +192,19 @@ def _champion(document: Document) -> str:
     return f"Version {version} is registered, not promoted: a gate was not passed; {kept}."
 
 
+def _endpoint(endpoint: Document | None) -> list[str]:
+    """Cells of one endpoint."""
+    if endpoint is None:
+        return ["none", "", "", ""]
+    state = "[green]ready[/]" if endpoint["ready"] else f"[red]does not answer[/]; log: {endpoint['log']}"
+    return [
+        endpoint["address"],
+        f"version {endpoint['model_version']}",
+        state,
+        endpoint["since"].replace("T", " "),
+    ]
+
+
 def _answer(document: Document) -> RenderableType:
     answer = document["answer"]
     return Group(
@@ -153,5 +219,8 @@ def _answer(document: Document) -> RenderableType:
 def _table(*columns: str, title: str | None = None) -> Table:
     table = Table(title=title, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        # What does not fit goes on in the next line: an address that is cut is none.
+        table.add_column(
+            column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
     return table

@@ -1,0 +1,102 @@
+"""`status` and `stop`: what runs here, without starting anything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from console.progress import Progress
+    from db.databases import Databases
+    from db.models import Release
+    from settings import Settings
+
+Document = dict[str, Any]
+
+
+def status(settings: Settings) -> Document:
+    """PostgreSQL, and for each use case its champion and its endpoint.
+
+    Raises:
+        DatabaseError: PostgreSQL runs and cannot be used.
+    """
+    databases = _running(settings)
+    if databases is None:
+        return {"home": str(settings.home), "postgresql": None, "use_cases": []}
+    return {
+        "home": str(settings.home),
+        "postgresql": {"server": databases.server, "embedded": databases.embedded},
+        "use_cases": _use_cases(settings),
+    }
+
+
+def stop(settings: Settings, progress: Progress) -> Document:
+    """Stop the endpoints, then the embedded PostgreSQL."""
+    from db import embedded
+
+    databases = _running(settings)
+    stopped: list[str] = []
+    if databases is not None:
+        from db.migrate import upgrade
+        from releases import release
+
+        upgrade(databases.modelyard)
+        with progress.stage("endpoints"):
+            stopped = release.stop(settings, databases.modelyard, "python run.py stop")
+    server = False
+    if settings.database_url is None:
+        with progress.stage("PostgreSQL"):
+            server = embedded.stop(settings.home)
+    return {"endpoints": stopped, "postgresql": server, "embedded": settings.database_url is None}
+
+
+def _running(settings: Settings) -> Databases | None:
+    from db import databases, embedded
+
+    if settings.database_url is None and embedded.status(settings.home) is None:
+        return None
+    return databases.prepare(settings)
+
+
+def _use_cases(settings: Settings) -> list[Document]:
+    import usecases
+    from db.migrate import upgrade
+    from releases import record
+    from releases.local import TARGET
+    from stacks import session
+    from tracking import registry
+
+    databases = session.connect(settings)
+    upgrade(databases.modelyard)
+    session.open_tracking(databases)
+    serving = {found.use_case: found for found in record.all_serving(databases.modelyard, TARGET)}
+    found = []
+    for name in usecases.names():
+        champion = registry.champion(name)
+        found.append(
+            {
+                "use_case": name,
+                "champion": champion.number if champion else None,
+                "score": float(champion.tags["score"]) if champion else None,
+                "endpoint": _endpoint(settings, serving[name]) if name in serving else None,
+            }
+        )
+    return found
+
+
+def _endpoint(settings: Settings, serving: Release) -> Document:
+    from releases import release
+    from serving import client
+
+    ready = False
+    if serving.address and release.is_running(serving):
+        with client.connect(serving.address) as endpoint:
+            ready = endpoint.is_ready()
+    return {
+        "address": serving.address,
+        "model_version": serving.model_version,
+        "bento": serving.bento,
+        "ready": ready,
+        "pid": serving.pid,
+        "since": serving.verified_at.isoformat(timespec="seconds") if serving.verified_at else None,
+        "log": str(release.log_file(settings, serving.use_case, serving.id)),
+    }
