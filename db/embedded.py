@@ -269,7 +269,8 @@ def _as_server_user() -> list[str]:
     """PostgreSQL refuses to run as root: then it runs as another user, who keeps root's way through folders.
 
     With CAP_DAC_OVERRIDE the server's files may lie below a folder that is root's alone, such as a clone
-    in /root, and no folder's permissions need to be changed.
+    in /root, and no folder's permissions need to be changed. The secure bit keeps the kernel from leaving
+    the capability out of account in access(2), by which initdb looks for the server's program.
     """
     if os.geteuid() != 0:
         return []
@@ -287,6 +288,7 @@ def _as_server_user() -> list[str]:
         "--clear-groups",
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
+        "--securebits=+no_setuid_fixup",
         "--",
     ]
 
