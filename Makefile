@@ -14,7 +14,7 @@ run: $(READY)    ## the main job: from a clone to a served champion
 
 test: $(READY)   ## lint, types, layers and every test that needs no cluster
 	@$(MAKE) --no-print-directory lint types layers
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
 
 fast: $(READY)   ## only the tests that start no server
 	$(BIN)/pytest tests/unit

@@ -2,64 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
-from rich.console import Console, RenderableType
 
 import usecases
 from console import reports
 from settings import PROJECT
+from tests.integration.command_line import CommandLine, Done, read
 from usecases.titanic import example
-
-
-@dataclass(frozen=True)
-class Done:
-    code: int
-    document: dict[str, Any]
-    stderr: str
-
-
-class CommandLine:
-    """`python run.py …` in a home folder of its own, with endpoints from a port of its own on."""
-
-    def __init__(self, home: Path, port: int) -> None:
-        self.environment = os.environ | {"MODELYARD_HOME": str(home), "MODELYARD_ENDPOINT_PORT": str(port)}
-        self.environment.pop("PGPASSWORD", None)
-
-    def __call__(self, *arguments: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "run.py", *arguments, "--json"],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stdout, done.stderr
-        return Done(done.returncode, json.loads(done.stdout), done.stderr)
-
-    def tool(self, *arguments: str) -> str:
-        """What one of the tools' own command lines prints."""
-        command = [sys.executable, "run.py", *arguments]
-        done = subprocess.run(
-            command, cwd=PROJECT, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +55,7 @@ def test_from_nothing_to_an_endpoint_that_answers(first: Done) -> None:
 
 
 def test_what_a_person_reads_of_it(first: Done) -> None:
-    text = _read(reports.main_job, first)
+    text = read(reports.main_job, first)
     assert "Rows read 22,025, kept 21,167" in text
     assert "636 shorter than 1 minute, 222 longer than 60 minutes" in text
     assert re.search(r"gradient_boosting +4\.\d{3}", text)
@@ -121,7 +82,7 @@ def test_the_second_time_the_champion_stands_and_nothing_is_restarted(
     assert _endpoint(modelyard, "taxi")["pid"] == pid
     cached = {stage["stage"] for stage in second.document["stages"] if stage["cached"]}
     assert {"train: ingest", "train: split", "train: compete_gradient_boosting", "train: select"} <= cached
-    text = _read(reports.main_job, second)
+    text = read(reports.main_job, second)
     assert "The champion stands: version 1" in text
     assert "nothing restarted" in text
 
@@ -131,7 +92,7 @@ def test_a_version_trained_again_predicts_the_same_bits(modelyard: CommandLine, 
     assert done.code == 0, done.stderr
     assert done.document["equal"]
     assert done.document["differences"] == []
-    assert "10,294 validation rows are equal bit for bit" in _read(reports.reproduction, done)
+    assert "10,294 validation rows are equal bit for bit" in read(reports.reproduction, done)
 
 
 def test_a_model_that_fails_a_gate_is_registered_and_not_promoted(
@@ -142,7 +103,7 @@ def test_a_model_that_fails_a_gate_is_registered_and_not_promoted(
     assert [gate["gate"] for gate in done.document["gates"] if not gate["passed"]]
     assert done.document["version"] == 2
     assert done.document["champion"] == 1
-    text = _read(reports.training, done)
+    text = read(reports.training, done)
     assert re.search(r"bound +not passed", text)
     assert (
         "Version 2 is registered, not promoted: a gate was not passed; the champion is still version 1"
@@ -177,7 +138,7 @@ def test_every_row_of_a_file_through_the_endpoint(
         assert set(trips.index[trips["trip_distance"] > 100]) == refused
         assert len(answers) == len(trips)
         assert set(answers.index[answers["duration_minutes"].isna()]) == refused
-        assert "Wrote 2,000 rows with their predictions" in _read(reports.predictions, done)
+        assert "Wrote 2,000 rows with their predictions" in read(reports.predictions, done)
 
 
 def test_a_second_use_case_goes_the_same_way(modelyard: CommandLine, first: Done) -> None:
@@ -189,9 +150,9 @@ def test_a_second_use_case_goes_the_same_way(modelyard: CommandLine, first: Done
     assert titanic["ready"]
     assert taxi["ready"]
     assert titanic["address"] != taxi["address"]
-    text = _read(reports.status, modelyard("status"))
+    text = read(reports.status, modelyard("status"))
     assert re.search(rf"taxi +version 1 .*{taxi['address']} +version 1 +ready", text)
-    assert "titanic version 1 now serves" in _read(reports.release, released)
+    assert "titanic version 1 now serves" in read(reports.release, released)
 
 
 def test_reproduce_says_which_data_changed(modelyard: CommandLine, tmp_path: Path) -> None:
@@ -204,7 +165,7 @@ def test_reproduce_says_which_data_changed(modelyard: CommandLine, tmp_path: Pat
     assert done.code == 1
     assert not done.document["equal"]
     assert any(line.startswith("data: passengers.csv was ") for line in done.document["differences"])
-    assert "Not reproduced" in _read(reports.reproduction, done)
+    assert "Not reproduced" in read(reports.reproduction, done)
 
 
 def test_data_that_break_the_schema_are_refused_and_nothing_changes(
@@ -257,7 +218,7 @@ def test_the_two_tools_own_command_lines_work_on_the_projects_stores(
     assert "train_taxi" in runs
     assert "train_taxi" in modelyard.tool("mlflow", "experiments", "search")
     shown = modelyard("stack", "show")
-    assert re.search(r"experiment_tracker +local-mlflow +mlflow", _read(reports.stack_shown, shown))
+    assert re.search(r"experiment_tracker +local-mlflow +mlflow", read(reports.stack_shown, shown))
 
 
 def test_the_hello_world_leaves_a_csv_and_a_run(modelyard: CommandLine) -> None:
@@ -266,7 +227,7 @@ def test_the_hello_world_leaves_a_csv_and_a_run(modelyard: CommandLine) -> None:
     rows = pd.read_csv(done.document["file"])
     assert rows.shape == (891, 6)
     assert not rows.isna().any().any()
-    assert done.document["file"] in _read(reports.example, done)
+    assert done.document["file"] in read(reports.example, done)
 
 
 def test_stop_stops_everything_and_status_says_so(modelyard: CommandLine, first: Done) -> None:
@@ -274,19 +235,11 @@ def test_stop_stops_everything_and_status_says_so(modelyard: CommandLine, first:
     done = modelyard("stop")
     assert sorted(done.document["endpoints"]) == ["taxi", "titanic"]
     assert done.document["postgresql"]
-    assert "Endpoints stopped: taxi, titanic." in _read(reports.stopped, done)
+    assert "Endpoints stopped: taxi, titanic." in read(reports.stopped, done)
     assert not psutil.pid_exists(endpoint["pid"])
     nothing = modelyard("status")
     assert nothing.document["postgresql"] is None
-    assert "Start with: python run.py" in _read(reports.status, nothing)
-
-
-def _read(report: Callable[[dict[str, Any]], RenderableType], done: Done) -> str:
-    """What a person reads of a document in a pipe, where lines are not wrapped."""
-    console = Console(file=io.StringIO(), width=200, soft_wrap=True)
-    with console.capture() as captured:
-        console.print(report(done.document), highlight=False)
-    return captured.get()
+    assert "Start with: python run.py" in read(reports.status, nothing)
 
 
 def _status(modelyard: CommandLine, use_case: str) -> dict[str, Any]:
