@@ -8,7 +8,7 @@ person sees is written in console/.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -171,14 +171,66 @@ def status(call: Call) -> None:
 
 
 @command(app)
+def up(
+    call: Call,
+    detach: Annotated[bool, typer.Option("--detach", help="Come back once everything answers.")] = False,
+) -> None:
+    """Start ZenML's dashboard, MLflow's pages, PostgreSQL and the endpoints, and keep them running.
+
+    Shows how they are until Ctrl-C, which stops all of it.
+
+    Examples: [b]python run.py up[/b] · [b]python run.py up --detach[/b]
+    """
+    from console import platform
+
+    call.answer(platform.up(call.settings, call.progress), reports.up)
+    if not detach and not call.as_json:
+        platform.watch(call.settings)
+        call.answer(_down(call), reports.stopped)
+
+
+@command(app)
+def down(call: Call) -> None:
+    """Stop the pages, the endpoints and the embedded PostgreSQL; everything stored stays.
+
+    Example: [b]python run.py down[/b]
+    """
+    call.answer(_down(call), reports.stopped)
+
+
+@command(app)
 def stop(call: Call) -> None:
-    """Stop the endpoints and the embedded PostgreSQL; everything stored stays.
+    """The same as [b]down[/b].
 
     Example: [b]python run.py stop[/b]
     """
-    from console.state import stop as job
+    call.answer(_down(call), reports.stopped)
 
-    call.answer(job(call.settings, call.progress), reports.stopped)
+
+@command(app)
+def logs(
+    call: Call,
+    service: Annotated[str, typer.Argument(help="zenml, mlflow, keeper, postgresql, or an endpoint.")],
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes, until Ctrl-C.")] = False,
+) -> None:
+    """Print the log of a service.
+
+    Examples: [b]python run.py logs zenml[/b] · [b]python run.py logs taxi-1 --follow[/b]
+    """
+    from console import platform
+
+    platform.logs(call.settings, service, follow=follow, as_json=call.as_json)
+
+
+@command(app, "open")
+def open_pages(call: Call) -> None:
+    """Open ZenML's dashboard and MLflow's pages in the browser.
+
+    Example: [b]python run.py open[/b]
+    """
+    from console import platform
+
+    call.answer(platform.open_pages(call.settings), reports.opened)
 
 
 @command(stacks, "apply")
@@ -228,6 +280,12 @@ def mlflow(context: typer.Context) -> None:
     from console.tools import mlflow as tool
 
     tool(Call(stack="local", as_json=False).settings, context.args)
+
+
+def _down(call: Call) -> dict[str, Any]:
+    from console import state
+
+    return state.down(call.settings, call.progress)
 
 
 def _split(text: str | None) -> list[str] | None:

@@ -40,6 +40,13 @@ class Settings(BaseSettings):
         description="First port that a local endpoint tries; the next free one above it is taken.",
     )
 
+    platform_host: str = Field(
+        default="127.0.0.1",
+        description="Address of ZenML's and MLflow's pages; 127.0.0.1 keeps them to this machine.",
+    )
+    dashboard_port: int = Field(default=8237, ge=1, le=65535, description="Port of ZenML's dashboard.")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of MLflow's pages.")
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:

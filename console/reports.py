@@ -90,13 +90,66 @@ def status(document: Document) -> RenderableType:
         champion = f"version {row['champion']}" if row["champion"] else "none"
         score = "" if row["score"] is None else f"{row['score']:.3f}"
         table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]))
-    return Group(f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}", "", table)
+    head = f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}"
+    pages: list[RenderableType] = ["", services(document)] if document["services"] else []
+    return Group(head, *pages, "", table)
+
+
+def up(document: Document) -> RenderableType:
+    """Where everything is, and how to log in."""
+    addresses = {one["service"]: one["address"] for one in document["services"]}
+    if document["already_running"]:
+        head = "The platform is running already."
+    else:
+        head = f"The platform is up after {document['seconds']:.1f} s."
+    secret = document.get("password") or f"see {document['password_file']}"
+    return Group(
+        head,
+        services(document),
+        "",
+        f"ZenML's dashboard: {addresses['zenml']}   MLflow: {addresses['mlflow']}",
+        f"Log in to both as {document['username']}, password: {secret}",
+        *(
+            ["It is shown this once; later it is in " + document["password_file"]]
+            if "password" in document
+            else []
+        ),
+        "",
+        "The tools' own command lines, from another terminal:",
+        f"  zenml login {addresses['zenml']}",
+        f"  export MLFLOW_TRACKING_URI={addresses['mlflow']} MLFLOW_TRACKING_USERNAME={document['username']}",
+        "  export MLFLOW_TRACKING_PASSWORD=…",
+        "Stop everything: python run.py down",
+    )
+
+
+def services(document: Document) -> RenderableType:
+    """The platform's services, a line each."""
+    table = _table("service", "state", "address", ">memory MB", "since", "log")
+    for one in document["services"]:
+        state = "[green]ready[/]" if one["ready"] else f"[yellow]{one['state']}[/]"
+        memory = "" if one["memory_mb"] is None else f"{one['memory_mb']:.0f}"
+        table.add_row(
+            one["service"], state, one["address"] or "", memory, one["since"] or "", escape(one["log"])
+        )
+    return table
+
+
+def opened(document: Document) -> RenderableType:
+    """Which pages were opened; their addresses where there is no browser."""
+    return Group(
+        *(
+            address if shown else f"{address} (no browser found: open it yourself)"
+            for address, shown in document["opened"].items()
+        )
+    )
 
 
 def stopped(document: Document) -> RenderableType:
     """What was stopped."""
     endpoints = ", ".join(document["endpoints"])
-    lines = [f"Endpoints stopped: {endpoints}." if endpoints else "No endpoint was running."]
+    lines = ["ZenML's and MLflow's pages stopped."] if document["pages"] else []
+    lines += [f"Endpoints stopped: {endpoints}." if endpoints else "No endpoint was running."]
     if not document["embedded"]:
         lines.append("PostgreSQL is your own and was left running.")
     elif document["postgresql"]:

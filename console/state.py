@@ -1,4 +1,4 @@
-"""`status` and `stop`: what runs here, without starting anything."""
+"""`status` and `down`: what runs here, without starting anything."""
 
 from __future__ import annotations
 
@@ -14,25 +14,34 @@ Document = dict[str, Any]
 
 
 def status(settings: Settings) -> Document:
-    """PostgreSQL, and for each use case its champion and its endpoint.
+    """PostgreSQL, the platform's services, and for each use case its champion and its endpoint.
 
     Raises:
         DatabaseError: PostgreSQL runs and cannot be used.
     """
+    from console import platform
+
     databases = _running(settings)
+    services = platform.services(settings)
     if databases is None:
-        return {"home": str(settings.home), "postgresql": None, "use_cases": []}
+        return {"home": str(settings.home), "postgresql": None, "services": services, "use_cases": []}
     return {
         "home": str(settings.home),
         "postgresql": {"server": databases.server, "embedded": databases.embedded},
+        "services": services,
         "use_cases": _use_cases(settings),
     }
 
 
-def stop(settings: Settings, progress: Progress) -> Document:
-    """Stop the endpoints, then the embedded PostgreSQL."""
+def down(settings: Settings, progress: Progress) -> Document:
+    """Stop both pages, the endpoints and the embedded PostgreSQL, in this order; everything stored stays."""
     from db import embedded
+    from stacks.platform import supervisor
 
+    pages = False
+    if supervisor.is_running(settings.home):
+        with progress.stage("pages"):
+            pages = supervisor.stop(settings.home)
     databases = _running(settings)
     stopped: list[str] = []
     if databases is not None:
@@ -41,12 +50,17 @@ def stop(settings: Settings, progress: Progress) -> Document:
 
         upgrade(databases.modelyard)
         with progress.stage("endpoints"):
-            stopped = release.stop(settings, databases.modelyard, "python run.py stop")
+            stopped = release.halt(settings, databases.modelyard)
     server = False
     if settings.database_url is None:
         with progress.stage("PostgreSQL"):
             server = embedded.stop(settings.home)
-    return {"endpoints": stopped, "postgresql": server, "embedded": settings.database_url is None}
+    return {
+        "pages": pages,
+        "endpoints": stopped,
+        "postgresql": server,
+        "embedded": settings.database_url is None,
+    }
 
 
 def _running(settings: Settings) -> Databases | None:

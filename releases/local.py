@@ -96,6 +96,8 @@ def start(bento: Path, door: Path, log: Path) -> Iterator[Candidate]:
     for folder in (door.parent, log.parent):
         folder.mkdir(parents=True, exist_ok=True)
     door.unlink(missing_ok=True)
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))
     ours, theirs = socket.socketpair()
     with ours:
         with theirs, _listen("127.0.0.1", 0) as private, log.open("wb") as output:
@@ -143,8 +145,9 @@ def public_socket(host: str, ports: list[int]) -> socket.socket:
             return _listen(host, port)
         except OSError:
             continue
+    wanted = f"Port {ports[0]}" if len(ports) == 1 else f"None of the ports {ports[0]} to {ports[-1]}"
     raise ReleaseError(
-        f"None of the ports {ports[0]} to {ports[-1]} of {host} is free; "
+        f"{wanted} of {host} is {'taken' if len(ports) == 1 else 'free'}; "
         "set MODELYARD_ENDPOINT_PORT to another first port."
     )
 

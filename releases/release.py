@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,7 +81,7 @@ def release(
             record.fail(url, number, str(error) or type(error).__name__)
             raise
         if before is not None:
-            _stop(settings, url, before, record.ended)
+            _stop(settings, url, before)
         serving = record.serving(url, name, TARGET)
         assert serving is not None
         return _outcome(
@@ -90,16 +89,46 @@ def release(
         )
 
 
-def stop(settings: Settings, url: str, reason: str) -> list[str]:
-    """Stop every endpoint of the local target; returns the use cases that were served."""
-    stopped = []
+def halt(settings: Settings, url: str) -> list[str]:
+    """End every endpoint's process and leave on record that it is to serve; returns the use cases.
+
+    `revive` brings them back.
+    """
+    halted = []
     with connect(url) as connection:
         for serving in record.all_serving(url, TARGET):
-            with advisory_lock(connection, f"release {serving.use_case} {TARGET}"):
-                _stop(settings, url, serving, lambda url, number: record.stopped(url, number, reason))
+            with advisory_lock(connection, f"release {serving.use_case} {TARGET}", wait=True):
+                if local.stop(_process(serving)):
+                    halted.append(serving.use_case)
+                _door(settings, serving.id).unlink(missing_ok=True)
                 _clear_away(url, serving.use_case)
-            stopped.append(serving.use_case)
-    return stopped
+    return halted
+
+
+def revive(settings: Settings, url: str, serving: Release) -> bool:
+    """Start the Bento of a release again whose process is gone, at its own address; whether it was so.
+
+    Its answers were verified when it was released, and a Bento does not change.
+
+    Raises:
+        ReleaseError: it doesn't start, or its port is somebody else's now.
+        DatabaseError: a release of the use case is under way.
+    """
+    name = serving.use_case
+    with connect(url) as connection, advisory_lock(connection, f"release {name} {TARGET}"):
+        now = record.serving(url, name, TARGET)
+        if now is None or now.id != serving.id or is_running(now):
+            return False
+        assert now.address is not None
+        bento = settings.home / "bentoml" / "bentos" / now.bento.replace(":", "/")
+        address = urlsplit(now.address)
+        log = log_file(settings, name, now.id)
+        with local.start(bento, _door(settings, now.id), log) as candidate:
+            record.note_process(url, now.id, candidate.process)
+            candidate.wait_until_ready()
+            with closing(local.public_socket(address.hostname or "", [address.port or 0])) as public:
+                candidate.go_public(public)
+    return True
 
 
 def log_file(settings: Settings, use_case: str, number: int) -> Path:
@@ -155,10 +184,10 @@ def _clear_away(url: str, use_case: str) -> None:
             record.ended(url, left.id)
 
 
-def _stop(settings: Settings, url: str, serving: Release, note: Callable[[str, int], None]) -> None:
-    local.stop(_process(serving))
-    _door(settings, serving.id).unlink(missing_ok=True)
-    note(url, serving.id)
+def _stop(settings: Settings, url: str, before: Release) -> None:
+    local.stop(_process(before))
+    _door(settings, before.id).unlink(missing_ok=True)
+    record.ended(url, before.id)
 
 
 def _answers(serving: Release) -> bool:

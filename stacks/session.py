@@ -91,12 +91,13 @@ def apply_file(path: Path, settings: Settings, databases: Databases, *, tracking
     return changes
 
 
-def open_store(databases: Databases) -> None:
+def open_store(databases: Databases, *, shortcuts: bool = True) -> None:
     """ZenML on PostgreSQL, its tables made when missing, its messages on stderr from warnings up."""
     with warnings.catch_warnings():
         # Deprecations inside ZenML's own imports are not the user's to mend.
         warnings.simplefilter("ignore")
-        import_zenml()
+        if shortcuts:
+            import_zenml()
         from stacks.postgresql import UntestedVersion, initialize, install
 
         try:

@@ -111,7 +111,8 @@ def page(title: str, plots: dict[str, bytes], importances: list[Importance]) -> 
     )
     return (
         f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"
-        "<style>body{font:15px sans-serif;margin:2em}td{padding:.2em 1em .2em 0}img{max-width:100%}</style>"
+        "<style>body{font:15px sans-serif;margin:1em}h1{font-size:1.3em}h2{font-size:1.05em}"
+        "td{padding:.2em 1em .2em 0}img{max-width:100%}</style>"
         f"<h1>{html.escape(title)}</h1>{images}<h2>Importances</h2><table>{rows}</table>"
     )
 

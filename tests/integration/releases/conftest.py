@@ -33,4 +33,4 @@ def place(tmp_path: Path, database: str, free_port: int) -> Iterator[Place]:
     settings = Settings(home=tmp_path / "home", endpoint_port=free_port)
     upgrade(database)
     yield Place(settings, database)
-    releases.stop(settings, database, "the test ended")
+    releases.halt(settings, database)

@@ -182,13 +182,27 @@ def test_a_port_that_another_program_has_is_passed_over(place: Place, first: Bui
     assert ask(outcome.address)["model_version"] == 1
 
 
-def test_stop_ends_the_endpoint_and_the_next_release_has_its_address(place: Place, first: Built) -> None:
-    address = place.release(first).address
+def test_a_halted_endpoint_is_revived_with_its_bento_at_its_address(place: Place, first: Built) -> None:
+    outcome = place.release(first)
     process = place.process()
-    assert releases.stop(place.settings, place.url, "python run.py stop") == ["titanic"]
+    store = place.settings.home / "bentoml" / "bentos" / "titanic"
+    store.mkdir(parents=True)
+    (store / first.bento.path.name).symlink_to(first.bento.path)
+    assert releases.halt(place.settings, place.url) == ["titanic"]
     assert not process.is_running()
-    assert record.all_serving(place.url, "local") == []
-    assert releases.stop(place.settings, place.url, "python run.py stop") == []
+    assert releases.halt(place.settings, place.url) == []
+
+    (serving,) = record.all_serving(place.url, "local")
+    assert releases.revive(place.settings, place.url, serving)
+    (revived,) = record.all_serving(place.url, "local")
+    assert (revived.id, revived.bento, revived.address) == (serving.id, outcome.bento, outcome.address)
+    assert place.process().is_running()
+    assert not releases.revive(place.settings, place.url, revived)
+
+
+def test_the_release_after_a_halted_endpoint_has_its_address(place: Place, first: Built) -> None:
+    address = place.release(first).address
+    releases.halt(place.settings, place.url)
     assert place.release(first).address == address
 
 
