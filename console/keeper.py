@@ -41,9 +41,10 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tries: dict[int, tuple[int, float]] = {}
+        self._trouble = ""
 
     def look(self) -> None:
-        """Start what should run and doesn't; what goes wrong is written down and tried again."""
+        """Start what should run and doesn't; what goes wrong is written down once and tried again."""
         from sqlalchemy.exc import SQLAlchemyError
 
         from db.databases import prepare
@@ -56,8 +57,12 @@ class Keeper:
             upgrade(url)
             for serving in record.all_serving(url, TARGET):
                 self._look_at(url, serving)
+            self._trouble = ""
         except (ModelyardError, SQLAlchemyError) as error:
-            _say(f"{type(error).__name__}: {error}")
+            trouble = f"{type(error).__name__}: {error}"
+            if trouble != self._trouble:
+                _say(trouble)
+            self._trouble = trouble
 
     def _look_at(self, url: str, serving: Release) -> None:
         from releases import release
