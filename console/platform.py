@@ -185,17 +185,9 @@ def _silent_endpoints(settings: Settings) -> list[str]:
     from db.databases import prepare
     from releases import record, release
     from releases.local import TARGET
-    from serving import client
 
-    silent = []
-    for serving in record.all_serving(prepare(settings).modelyard, TARGET):
-        ready = False
-        if serving.address and release.is_running(serving):
-            with client.connect(serving.address) as endpoint:
-                ready = endpoint.is_ready()
-        if not ready:
-            silent.append(f"{serving.use_case}-{serving.id}")
-    return silent
+    serving = record.all_serving(prepare(settings).modelyard, TARGET)
+    return [f"{one.use_case}-{one.id}" for one in serving if not release.is_ready(one)]
 
 
 def _answers(address: str) -> bool:

@@ -99,17 +99,12 @@ def _use_cases(settings: Settings) -> list[Document]:
 
 def _endpoint(settings: Settings, serving: Release) -> Document:
     from releases import release
-    from serving import client
 
-    ready = False
-    if serving.address and release.is_running(serving):
-        with client.connect(serving.address) as endpoint:
-            ready = endpoint.is_ready()
     return {
         "address": serving.address,
         "model_version": serving.model_version,
         "bento": serving.bento,
-        "ready": ready,
+        "ready": release.is_ready(serving),
         "pid": serving.pid,
         "since": serving.verified_at.isoformat(timespec="seconds") if serving.verified_at else None,
         "log": str(release.log_file(settings, serving.use_case, serving.id)),

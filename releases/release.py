@@ -65,7 +65,7 @@ def release(
         if before is not None and not local.is_running(_process(before)):
             record.stopped(url, before.id, "its process was gone")
             before = None
-        if before is not None and before.bento == packed.tag and _answers(before):
+        if before is not None and before.bento == packed.tag and is_ready(before):
             return _outcome(before, changed=False, verified=0, before=before.model_version)
         number = record.begin(
             url,
@@ -141,6 +141,14 @@ def is_running(serving: Release) -> bool:
     return local.is_running(_process(serving))
 
 
+def is_ready(serving: Release) -> bool:
+    """Whether the endpoint of a release answers."""
+    if serving.address is None or not is_running(serving):
+        return False
+    with client.connect(serving.address) as endpoint:
+        return endpoint.is_ready()
+
+
 def _roll_out(
     settings: Settings,
     url: str,
@@ -188,12 +196,6 @@ def _stop(settings: Settings, url: str, before: Release) -> None:
     local.stop(_process(before))
     _door(settings, before.id).unlink(missing_ok=True)
     record.ended(url, before.id)
-
-
-def _answers(serving: Release) -> bool:
-    assert serving.address is not None
-    with client.connect(serving.address) as endpoint:
-        return endpoint.is_ready()
 
 
 def _process(release: Release) -> Process:

@@ -13,7 +13,7 @@ from pathlib import Path
 from db.databases import Databases, prepare
 from errors import StackError
 from settings import PROJECT, Settings
-from stacks import spec
+from stacks import private, spec
 from stacks.shortcuts import import_zenml
 
 
@@ -39,12 +39,13 @@ def connect(settings: Settings) -> Databases:
     """
     databases = prepare(settings)
     home = settings.home
+    encryption_key, _ = private.keep(home / "zenml" / "secrets.key", lambda: secrets.token_hex(32))
     os.environ |= {
         "ZENML_CONFIG_PATH": str(home / "zenml"),
         "ZENML_STORE_URL": databases.zenml,
         "ZENML_STORE_BACKUP_STRATEGY": "disabled",
         "ZENML_SECRETS_STORE_TYPE": "sql",
-        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": _encryption_key(home / "zenml" / "secrets.key"),
+        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": encryption_key,
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
@@ -150,21 +151,3 @@ def open_tracking(databases: Databases) -> None:
         from mlflow import MlflowClient
 
         MlflowClient().get_experiment_by_name("Default")
-
-
-def _encryption_key(path: Path) -> str:
-    """The key that ZenML's secrets are encrypted with; made once, readable by its owner alone."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Written whole under another name first: a second command never reads half a key.
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            pass  # another command was first; its key stands
-        finally:
-            draft.unlink()
-    return path.read_text()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr
+
+from stacks import private
 
 USER = "default"
 """ZenML's name of its first user, and MLflow's administrator here, too."""
@@ -34,24 +34,17 @@ def path(home: Path) -> Path:
 
 def ensure(home: Path) -> tuple[Credentials, bool]:
     """The credentials of `home`, made when there are none; whether they were made just now."""
-    file = path(home)
-    if file.exists():
-        return Credentials.model_validate_json(file.read_text()), False
-    file.parent.mkdir(parents=True, exist_ok=True)
+    content, made = private.keep(path(home), _new)
+    return Credentials.model_validate_json(content), made
+
+
+def _new() -> str:
     content = {
         "username": USER,
         "password": secrets.token_urlsafe(18),
         "signing_key": secrets.token_hex(32),
     }
-    # Written whole under another name first: two commands at once agree on one of the two.
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        json.dump(content, opened, indent=2)
-    with suppress(FileExistsError):
-        os.link(draft, file)
-    draft.unlink()
-    return Credentials.model_validate_json(file.read_text()), True
+    return json.dumps(content, indent=2)
 
 
 def teach_zenml(credentials: Credentials) -> None:
