@@ -32,9 +32,10 @@ def up(settings: Settings, progress: Progress) -> Document:
     began = time.monotonic()
     with _alone(settings):
         running = supervisor.is_running(settings.home)
-        login, made = credentials.ensure(settings.home)
         if not running:
             _check_ports(settings)
+        login, made = credentials.ensure(settings.home)
+        if not running:
             with progress.stage("PostgreSQL and its tables"):
                 _prepare(settings, login)
             supervisor.start(settings.home, _services())

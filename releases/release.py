@@ -81,7 +81,8 @@ def release(
             record.fail(url, number, str(error) or type(error).__name__)
             raise
         if before is not None:
-            _stop(settings, url, before)
+            _stop(settings, before)
+            record.ended(url, before.id)
         serving = record.serving(url, name, TARGET)
         assert serving is not None
         return _outcome(
@@ -98,9 +99,8 @@ def halt(settings: Settings, url: str) -> list[str]:
     with connect(url) as connection:
         for serving in record.all_serving(url, TARGET):
             with advisory_lock(connection, f"release {serving.use_case} {TARGET}", wait=True):
-                if local.stop(_process(serving)):
+                if _stop(settings, serving):
                     halted.append(serving.use_case)
-                _door(settings, serving.id).unlink(missing_ok=True)
                 _clear_away(url, serving.use_case)
     return halted
 
@@ -192,10 +192,11 @@ def _clear_away(url: str, use_case: str) -> None:
             record.ended(url, left.id)
 
 
-def _stop(settings: Settings, url: str, before: Release) -> None:
-    local.stop(_process(before))
-    _door(settings, before.id).unlink(missing_ok=True)
-    record.ended(url, before.id)
+def _stop(settings: Settings, serving: Release) -> bool:
+    """End the process of a release; whether it ran."""
+    ran = local.stop(_process(serving))
+    _door(settings, serving.id).unlink(missing_ok=True)
+    return ran
 
 
 def _process(release: Release) -> Process:

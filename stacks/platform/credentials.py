@@ -54,22 +54,17 @@ def teach_zenml(credentials: Credentials) -> None:
 
     client = Client()
     password = credentials.password.get_secret_value()
-    if client.zen_store.is_local_store():
-        client.zen_store.update_user(
-            client.active_user.id,
-            UserUpdate(
-                password=password,
-                active=True,
-                email_opted_in=False,
-                # Without them the dashboard begins with a survey.
-                full_name=credentials.username,
-                user_metadata={
-                    "awareness_channels": ["other"],
-                    "primary_use": "other",
-                    "usage_reason": "other",
-                },
-            ),
-        )
+    client.zen_store.update_user(
+        client.active_user.id,
+        UserUpdate(
+            password=password,
+            active=True,
+            email_opted_in=False,
+            # Without them the dashboard begins with a survey.
+            full_name=credentials.username,
+            user_metadata={"awareness_channels": ["other"], "primary_use": "other", "usage_reason": "other"},
+        ),
+    )
     client.update_server_settings(
         updated_name="Modelyard",
         updated_enable_analytics=False,

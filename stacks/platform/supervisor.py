@@ -43,7 +43,6 @@ class State:
     pid: int | None
     since: float | None
     """Seconds since 1970."""
-    about: str
 
 
 def start(home: Path, services: Sequence[Service]) -> None:
@@ -98,7 +97,6 @@ def states(home: Path) -> list[State]:
             state=str(found["statename"]).lower(),
             pid=found["pid"] or None,
             since=float(found["start"]) if found["pid"] else None,
-            about=found["spawnerr"] or found["description"],
         )
         for found in _call(home, "getAllProcessInfo")
     ]
