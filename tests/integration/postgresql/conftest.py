@@ -1,4 +1,9 @@
-"""Processes with a ZenML store of their own: within one process there is only ever one store."""
+"""Processes with a ZenML store of their own: within one process there is only ever one store.
+
+They need nothing of the rest of the project: ZenML, psycopg2, pytest and PostgreSQL's programs will do.
+
+    pytest tests/integration/postgresql --confcutdir=tests/integration/postgresql
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.integration.postgresql import servers
 
 PROJECT = Path(__file__).parents[3]
 SECONDS = 120
@@ -41,6 +48,27 @@ class Script:
 
 
 Start = Callable[..., Script]
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+    """A server that these tests share."""
+    with servers.running(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture
+def database(server: servers.Server) -> Iterator[str]:
+    """URL of an empty database, dropped after the test."""
+    with servers.database(server.url()) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database(server: servers.Server) -> Iterator[str]:
+    """URL of a database that a module's tests share."""
+    with servers.database(server.url()) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

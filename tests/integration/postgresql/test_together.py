@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import psycopg2
 import pytest
+
+from tests.integration.postgresql.servers import rows
 
 WORKERS, TURNS = 8, 4
 
@@ -17,8 +18,8 @@ def test_three_processes_start_on_an_empty_database_at_once(database: str, start
     for script in scripts:
         script.go()
     assert [script.ended() for script in scripts] == ["default\n"] * 3
-    assert _rows(database, "SELECT count(*) FROM alembic_version") == [(1,)]
-    assert _rows(database, "SELECT count(*) FROM stack") == [(1,)]
+    assert rows(database, "SELECT count(*) FROM alembic_version") == [(1,)]
+    assert rows(database, "SELECT count(*) FROM stack") == [(1,)]
 
 
 def test_a_process_that_was_killed_while_it_made_the_tables_stops_nobody(database: str, start: Any) -> None:
@@ -26,8 +27,8 @@ def test_a_process_that_was_killed_while_it_made_the_tables_stops_nobody(databas
     killed.ready()
     killed.go()
     assert killed.process.wait(timeout=60) < 0
-    assert _rows(database, "SELECT count(*) FROM information_schema.tables WHERE table_name = 'pipeline_run'")
-    assert _rows(database, "SELECT * FROM alembic_version") == []
+    assert rows(database, "SELECT count(*) FROM information_schema.tables WHERE table_name = 'pipeline_run'")
+    assert rows(database, "SELECT * FROM alembic_version") == []
 
     after = start("opening", database)
     after.ready()
@@ -43,7 +44,7 @@ def test_tables_that_somebody_else_filled_are_never_dropped(database: str, start
     insert = (
         "INSERT INTO tag (id, created, updated, name, color, exclusive) VALUES (%s, now(), now(), %s, %s, %s)"
     )
-    _rows(database, f"{insert} RETURNING id", "0" * 32, "kept", "red", False)
+    rows(database, f"{insert} RETURNING id", "0" * 32, "kept", "red", False)
 
     refused = start("opening", database)
     refused.ready()
@@ -51,7 +52,7 @@ def test_tables_that_somebody_else_filled_are_never_dropped(database: str, start
     refused.process.communicate(timeout=60)
     assert refused.process.returncode != 0
     assert "never been migrated" in refused.log.read_text()
-    assert _rows(database, "SELECT name FROM tag") == [("kept",)]
+    assert rows(database, "SELECT name FROM tag") == [("kept",)]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +72,9 @@ def worked(module_database: str, start: Any) -> str:
 def test_eight_processes_at_once_lose_and_double_nothing(worked: str) -> None:
     mine = "FROM pipeline_run WHERE name ~ '^run [0-9] [0-9]$'"
     names = {f"run {number} {turn}" for number in range(WORKERS) for turn in range(TURNS)}
-    assert dict(_rows(worked, f"SELECT name, status {mine}")) == dict.fromkeys(names, "failed")
+    assert dict(rows(worked, f"SELECT name, status {mine}")) == dict.fromkeys(names, "failed")
     # ZenML counts the runs of a pipeline.
-    indexes = [index for (index,) in _rows(worked, f'SELECT "index" {mine} ORDER BY 1')]
+    indexes = [index for (index,) in rows(worked, f'SELECT "index" {mine} ORDER BY 1')]
     assert indexes == list(range(indexes[0], indexes[0] + WORKERS * TURNS))
 
 
@@ -83,7 +84,7 @@ def test_versions_of_an_artifact_that_all_write_have_no_gaps(worked: str) -> Non
         "WHERE a.name = %s ORDER BY 1"
     )
     for name in ("artifact 0", "artifact 1"):
-        versions = [number for (number,) in _rows(worked, query, name)]
+        versions = [number for (number,) in rows(worked, query, name)]
         assert versions == list(range(1, WORKERS * TURNS // 2 + 1))
 
 
@@ -94,15 +95,5 @@ def test_every_foreign_key_has_an_index(worked: str) -> None:
         WHERE c.contype = 'f' AND NOT EXISTS
           (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indkey[0] = c.conkey[1])
     """
-    assert _rows(worked, bare) == []
-    assert _rows(worked, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'")[0][0] > 100
-
-
-def _rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    connection = psycopg2.connect(url)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchall()
-    finally:
-        connection.close()
+    assert rows(worked, bare) == []
+    assert rows(worked, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'")[0][0] > 100
