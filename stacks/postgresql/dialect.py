@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,10 @@ from stacks.postgresql.compiler import Compiler
 from stacks.postgresql.types import Text, TypeCompiler
 
 DRIVER = "postgresql+zenml"
+CONNECT_SECONDS = 10
+# Below the 30 seconds after which a client of a ZenML server asks it again.
+RESTART_SECONDS = 20
+_PAUSE = 0.2
 
 
 class IdentifierPreparer(PGIdentifierPreparer_psycopg2):
@@ -37,6 +42,26 @@ class ZenMLDialect(PGDialect_psycopg2):
     colspecs = {
         type_: ours for type_, ours in PGDialect_psycopg2.colspecs.items() if type_ is not sqltypes.Uuid
     } | {sqltypes.String: Text}
+
+    _reached = False
+
+    def connect(self, *cargs: Any, **cparams: Any) -> Any:
+        """A new connection; a server that was reached before is given the time of a restart.
+
+        Nothing has been sent on a connection that was not made, so it is safe to try again. What breaks off
+        later is not repeated: it may have been committed.
+        """
+        deadline = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                connection = super().connect(*cargs, **{"connect_timeout": CONNECT_SECONDS} | cparams)
+            except self.loaded_dbapi.OperationalError:
+                if not self._reached or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                self._reached = True
+                return connection
 
     def on_connect(self) -> Callable[[Any], Any]:
         """Every connection in UTC: ZenML's datetimes have no zone and mean UTC."""

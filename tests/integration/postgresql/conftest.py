@@ -35,10 +35,15 @@ class Script:
         assert self.process.returncode == 0, self.log.read_text()[-5_000:]
         return output
 
-    def ready(self) -> None:
-        """Wait until it says so."""
+    def ready(self) -> str:
+        """Wait until it says so; what it printed before."""
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n", self.log.read_text()[-5_000:]
+        before = ""
+        for line in self.process.stdout:
+            if line == "ready\n":
+                return before
+            before += line
+        raise AssertionError(before[-5_000:] + self.log.read_text()[-5_000:])
 
     def go(self) -> None:
         """Let a script go on that is ready."""

@@ -60,6 +60,12 @@ class Server:
         pid = int((self.data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGKILL)
 
+    def forget(self, setting: str) -> None:
+        """Undo ALTER SYSTEM while it is stopped."""
+        file = self.data / "postgresql.auto.conf"
+        lines = file.read_text().splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if not line.startswith(setting)))
+
     def url(self, database: str = "postgres") -> str:
         """URL of a database on it."""
         return f"postgresql://tests@127.0.0.1:{self.port}/{database}"
