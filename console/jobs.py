@@ -162,7 +162,7 @@ def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool 
 
 def _train(session: Session, progress: Progress, use_case: str, **options: Any) -> Document:
     import usecases
-    from db.session import advisory_lock, connect
+    from db.session import advisory_lock
     from pipelines.training import train as run_training
     from training import plan as plans
 
@@ -171,8 +171,7 @@ def _train(session: Session, progress: Progress, use_case: str, **options: Any) 
         plan = plans.make(case, downloads=session.settings.home / "downloads", **options)
     # Two trainings of one use case would each promote against a champion that the other replaces.
     with (
-        connect(session.databases.modelyard) as connection,
-        advisory_lock(connection, f"train {use_case}"),
+        advisory_lock(session.databases.modelyard, f"train {use_case}"),
         progress.pipeline("train"),
     ):
         trained = run_training(plan)

@@ -10,6 +10,7 @@ import psycopg2
 from sqlalchemy.engine import URL, make_url
 
 from db import embedded
+from db.session import advisory_lock
 from errors import DatabaseError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 NAMES = ("zenml", "mlflow", "modelyard")
 CONNECT_SECONDS = 10
-# Any number, the same in every version: commands that make databases take turns.
-_LOCK = 7_301_001
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,11 @@ def _make_databases(url: URL) -> None:
         with connection.cursor() as cursor:
             if not _missing(cursor):
                 return
-            cursor.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
-            missing = _missing(cursor)
-            for name in missing:
-                cursor.execute(_create(name))
+            # By a connection of its own: no transaction may make a database.
+            with advisory_lock(_text(url), "databases", wait=True):
+                missing = _missing(cursor)
+                for name in missing:
+                    cursor.execute(_create(name))
     except psycopg2.errors.InsufficientPrivilege as error:
         statements = "\n".join(f'  {_create(name)} OWNER "{url.username}";' for name in missing)
         raise DatabaseError(

@@ -16,8 +16,7 @@ def upgrade(url: str) -> None:
     with connect(url) as connection:
         if _current(connection) == _newest():
             return
-        # The lock is held by this connection while another one migrates in its transaction.
-        with advisory_lock(connection, "migrate", wait=True):
+        with advisory_lock(url, "migrate", wait=True):
             if _current(connection) != _newest():
                 _migrate(url)
 

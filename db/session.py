@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from errors import DatabaseError
+
+_PAUSE = 0.1
+_TRY = text("SELECT pg_try_advisory_xact_lock(:key)")
+# The server may be set to end transactions that stay open; not every version has both settings.
+_NO_TIMEOUT = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 
 
 def engine(url: str) -> Engine:
@@ -25,18 +35,26 @@ def connect(url: str) -> Iterator[Connection]:
 
 
 @contextmanager
-def advisory_lock(connection: Connection, name: str, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock `name` of this database; PostgreSQL gives it back when the process dies.
+def advisory_lock(url: str, name: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock `name` of the database at `url`; PostgreSQL gives it back when the process dies.
+
+    A transaction that stays open holds it: behind a pooler sessions are shared, a transaction is one's own.
+    Who waits asks again and again, since a transaction that waits would keep a connection from the others.
 
     Raises:
         DatabaseError: another process holds it, and `wait` is false.
     """
     key = {"key": zlib.crc32(name.encode())}
-    if wait:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
-    elif not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), key).scalar_one():
-        raise DatabaseError(f"Another process is at it: {name}. Wait for its end, or stop it.")
-    try:
-        yield
-    finally:
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+    with engine(url).connect() as connection:
+        while not connection.execute(_TRY, key).scalar_one():
+            connection.rollback()
+            if not wait:
+                raise DatabaseError(f"Another process is at it: {name}. Wait for its end, or stop it.")
+            time.sleep(_PAUSE)
+        connection.execute(_NO_TIMEOUT)
+        try:
+            yield
+        finally:
+            # Of a server that was restarted meanwhile there is nothing to give back.
+            with suppress(DBAPIError):
+                connection.rollback()

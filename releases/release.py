@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
-from db.session import advisory_lock, connect
+from db.session import advisory_lock
 from releases import local, record
 from releases.local import TARGET, Process
 from releases.verify import verify
@@ -56,10 +56,7 @@ def release(
         DatabaseError: another release of this use case is under way.
     """
     name = package.use_case
-    with (
-        connect(url) as connection,
-        advisory_lock(connection, f"release {name} {TARGET}"),
-    ):
+    with advisory_lock(url, f"release {name} {TARGET}"):
         _clear_away(url, name)
         before = record.serving(url, name, TARGET)
         if before is not None and not local.is_running(_process(before)):
@@ -96,12 +93,11 @@ def halt(settings: Settings, url: str) -> list[str]:
     `revive` brings them back.
     """
     halted = []
-    with connect(url) as connection:
-        for serving in record.all_serving(url, TARGET):
-            with advisory_lock(connection, f"release {serving.use_case} {TARGET}", wait=True):
-                if _stop(settings, serving):
-                    halted.append(serving.use_case)
-                _clear_away(url, serving.use_case)
+    for serving in record.all_serving(url, TARGET):
+        with advisory_lock(url, f"release {serving.use_case} {TARGET}", wait=True):
+            if _stop(settings, serving):
+                halted.append(serving.use_case)
+            _clear_away(url, serving.use_case)
     return halted
 
 
@@ -115,7 +111,7 @@ def revive(settings: Settings, url: str, serving: Release) -> bool:
         DatabaseError: a release of the use case is under way.
     """
     name = serving.use_case
-    with connect(url) as connection, advisory_lock(connection, f"release {name} {TARGET}"):
+    with advisory_lock(url, f"release {name} {TARGET}"):
         now = record.serving(url, name, TARGET)
         if now is None or now.id != serving.id or is_running(now):
             return False

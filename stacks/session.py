@@ -145,9 +145,9 @@ def _worth_showing(record: logging.LogRecord) -> bool:
 
 def open_tracking(databases: Databases) -> None:
     """MLflow's tables, made when missing by one process at a time: it does not guard that itself."""
-    from db.session import advisory_lock, connect
+    from db.session import advisory_lock
 
-    with connect(databases.mlflow) as connection, advisory_lock(connection, "mlflow tables", wait=True):
+    with advisory_lock(databases.mlflow, "mlflow tables", wait=True):
         from mlflow import MlflowClient
 
         MlflowClient().get_experiment_by_name("Default")

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, create_engine, inspect, select, text
-from sqlalchemy.engine import make_url
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
 from sqlalchemy.pool import NullPool
 
 from stacks.postgresql.store import TESTED_VERSION
 
 # Any number, the same in every version of this package: processes that start at once take turns.
 _LOCK = 7_301_098
+_PAUSE = 0.1
+_TRY = text("SELECT pg_try_advisory_xact_lock(:key)")
+# The server may be set to end transactions that stay open; not every version has both settings.
+_NO_TIMEOUT = text(
+    "SELECT set_config(name, '0', true) FROM pg_settings "
+    "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 
 _UNINDEXED = """
 SELECT DISTINCT c.conrelid::regclass::text AS table_name, quote_ident(a.attname) AS column_name
@@ -29,20 +39,16 @@ def initialize(url: str) -> None:
     Safe for processes that start at once on an empty database: one works, the others wait. When all is
     done already it costs one query. `ZENML_STORE_URL` must be this `url`.
     """
-    engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"),
-        poolclass=NullPool,
-        isolation_level="AUTOCOMMIT",
-    )
+    engine = _engine(url)
     with engine.connect() as connection:
         if _done(connection):
             return
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _LOCK})
-        if not _done(connection):
-            _drop_unfinished(connection)
-            _make()
-            index_foreign_keys(connection)
-            _mark_done(connection)
+        with _turn(engine):
+            if not _done(connection):
+                _drop_unfinished(connection)
+                _make()
+                index_foreign_keys(connection)
+                _mark_done(connection)
 
 
 def index_foreign_keys(connection: Connection) -> list[str]:
@@ -54,6 +60,30 @@ def index_foreign_keys(connection: Connection) -> list[str]:
     for table, column in missing:
         connection.execute(text(f"CREATE INDEX ON {table} ({column})"))
     return [f"{table}.{column}" for table, column in missing]
+
+
+def _engine(url: str) -> Engine:
+    """An engine for this URL, with what ZenML's settings say of TLS and credentials."""
+    from zenml.config.global_config import GlobalConfiguration
+    from zenml.zen_stores.sql_zen_store import SqlZenStoreConfiguration
+
+    settings = GlobalConfiguration().store_configuration.model_dump()
+    where, arguments, _ = SqlZenStoreConfiguration(**settings | {"url": url}).get_sqlalchemy_config()
+    return create_engine(where, connect_args=arguments, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Hold the lock, by a transaction that stays open: behind a pooler sessions are shared.
+
+    Who waits asks again and again, since a transaction that waits would keep a connection from the others.
+    """
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as holder:
+        while not holder.execute(_TRY, {"key": _LOCK}).scalar_one():
+            holder.rollback()
+            time.sleep(_PAUSE)
+        holder.execute(_NO_TIMEOUT)
+        yield
 
 
 def _drop_unfinished(connection: Connection) -> None:

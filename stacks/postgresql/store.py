@@ -9,6 +9,7 @@ ZenML looks each of them up at run time by its name, so replacing the name is en
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import model_validator
@@ -111,17 +112,32 @@ def engine_config(config: Any, database: str | None) -> tuple[URL, dict[str, Any
         password=config.password and config.password.get_secret_value(),
         database=database or config.database,
     )
-    connect_args: dict[str, Any] = {}
-    if config.ssl:
-        connect_args["sslmode"] = "verify-full" if config.ssl_verify_server_cert else "require"
-        files = {"ssl_ca": "sslrootcert", "ssl_cert": "sslcert", "ssl_key": "sslkey"}
-        for ours, theirs in files.items():
-            if getattr(config, ours):
-                connect_args[theirs] = getattr(config, ours).get_secret_value()
     engine_args = {
         "pool_size": config.pool_size,
         "max_overflow": config.max_overflow,
         # A connection is tried before it is used: a restarted server is noticed, not run into.
         "pool_pre_ping": True,
     }
-    return url, connect_args, engine_args
+    return url, _tls(config), engine_args
+
+
+def _tls(config: Any) -> dict[str, Any]:
+    """libpq's arguments for ZenML's settings; a URL without them has libpq's own, such as `sslmode`."""
+    files = {"sslrootcert": config.ssl_ca, "sslcert": config.ssl_cert, "sslkey": config.ssl_key}
+    arguments = {name: _file(name, value.get_secret_value()) for name, value in files.items() if value}
+    if not (arguments or config.ssl or config.ssl_verify_server_cert):
+        return {}
+    return arguments | {"sslmode": "verify-full" if config.ssl_verify_server_cert else "require"}
+
+
+def _file(name: str, value: str) -> str:
+    """The setting itself, or where its content is written to: ZenML takes both, libpq only files."""
+    if "-----BEGIN" not in value:
+        return value
+    from zenml.config.global_config import GlobalConfiguration
+
+    path = Path(GlobalConfiguration().local_stores_path, "certificates", f"{name}.pem")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(value)
+    return str(path)

@@ -18,8 +18,8 @@ PROJECT = Path(__file__).parents[3]
 
 HOLD = """
 import sys
-from db.session import advisory_lock, connect
-with connect(sys.argv[1]) as connection, advisory_lock(connection, sys.argv[2]):
+from db.session import advisory_lock
+with advisory_lock(sys.argv[1], sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -43,15 +43,14 @@ def holder(database: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_a_held_lock_is_refused_at_once_and_named(database: str, holder: subprocess.Popen[str]) -> None:
     with (
-        connect(database) as connection,
         pytest.raises(DatabaseError, match="train taxi"),
-        advisory_lock(connection, "train taxi"),
+        advisory_lock(database, "train taxi"),
     ):
         pytest.fail("two processes held the lock")
 
 
 def test_another_name_is_another_lock(database: str, holder: subprocess.Popen[str]) -> None:
-    with connect(database) as connection, advisory_lock(connection, "train titanic"):
+    with advisory_lock(database, "train titanic"):
         assert holder.poll() is None
 
 
@@ -59,16 +58,32 @@ def test_a_killed_holder_gives_it_back(database: str, holder: subprocess.Popen[s
     holder.kill()
     holder.wait()
 
-    with connect(database) as connection:
-        # The server notices the end of the connection by itself; waiting in its queue is enough.
-        connection.execute(text("SET statement_timeout = '30s'"))
-        with advisory_lock(connection, "train taxi", wait=True):
-            pass
+    # The server notices the end of the connection by itself.
+    with advisory_lock(database, "train taxi", wait=True):
+        pass
 
 
 def test_it_is_free_again_after_the_block_even_when_that_raises(database: str) -> None:
-    with connect(database) as first, connect(database) as second:
-        with pytest.raises(ZeroDivisionError), advisory_lock(first, "train taxi"):
-            raise ZeroDivisionError
-        with advisory_lock(second, "train taxi"):
-            pass
+    with pytest.raises(ZeroDivisionError), advisory_lock(database, "train taxi"):
+        raise ZeroDivisionError
+    with advisory_lock(database, "train taxi"):
+        pass
+
+
+def test_it_is_held_however_soon_the_server_ends_transactions_that_stay_open(database: str) -> None:
+    with connect(database) as connection:
+        name = connection.engine.url.database
+        connection.execute(text(f"ALTER DATABASE {name} SET idle_in_transaction_session_timeout = '50ms'"))
+        with advisory_lock(database, "train taxi"):
+            connection.execute(text("SELECT pg_sleep(0.5)"))
+            with pytest.raises(DatabaseError), advisory_lock(database, "train taxi"):
+                pytest.fail("it was given away")
+
+
+def test_work_whose_connection_broke_off_ends_well(database: str) -> None:
+    """A server that restarts takes the lock with it, and the hour of training that it guarded is done."""
+    with connect(database) as connection, advisory_lock(database, "train taxi"):
+        ended = connection.execute(
+            text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        )
+        assert ended.all() == [(True,)]

@@ -31,7 +31,7 @@ class Server:
 
     def make(self) -> None:
         """Its data folder, with every text sorted by code point."""
-        _own(self.folder)
+        own(self.folder)
         _run(
             *("initdb", "--auth=trust", "--username=tests", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--no-instructions", f"--pgdata={self.data}"),
@@ -138,7 +138,7 @@ def free_port() -> int:
 
 def _run(program: str, *arguments: str) -> None:
     done = subprocess.run(
-        [*_as_server_user(), str(_programs() / program), *arguments],
+        [*as_server_user(), str(_programs() / program), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # a daemon would keep a pipe open
         cwd="/",
@@ -158,7 +158,7 @@ def _programs() -> Path:
     return Path(found).parent
 
 
-def _as_server_user() -> list[str]:
+def as_server_user() -> list[str]:
     """PostgreSQL does not run as root; its user keeps root's way through pytest's folders, which are 0700."""
     if os.geteuid() != 0:
         return []
@@ -174,7 +174,7 @@ def _server_user() -> pwd.struct_passwd:
     return names.get("postgres") or names["nobody"]
 
 
-def _own(path: Path) -> None:
+def own(path: Path) -> None:
     if os.geteuid() == 0:
         user = _server_user()
         os.chown(path, user.pw_uid, user.pw_gid)

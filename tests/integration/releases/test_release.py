@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.models import Release
-from db.session import advisory_lock, connect, engine
+from db.session import advisory_lock, engine
 from errors import DatabaseError, ReleaseError
 from releases import local, record
 from releases import release as releases
@@ -168,8 +168,7 @@ release.release(Settings(home=Path(home)), url, built.content, built.bento)
 
 def test_a_second_release_at_the_same_time_is_turned_away(place: Place, first: Built) -> None:
     with (
-        connect(place.url) as connection,
-        advisory_lock(connection, "release titanic local"),
+        advisory_lock(place.url, "release titanic local"),
         pytest.raises(DatabaseError, match="Another process is at it: release titanic"),
     ):
         place.release(first)
