@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import psycopg2
 import pytest
 
-from tests.integration.postgresql.servers import Server, rows
+from tests.integration.postgresql.servers import Server, database, free_port, rows
 
 STATES = """
     SELECT r.name, r.status, array_agg(s.name || ' ' || s.status ORDER BY s.name)
     FROM pipeline_run r JOIN step_run s ON s.pipeline_run_id = r.id GROUP BY r.id, r.name, r.status
+"""
+# Of the first step's output: their numbers, and whether they belong to a step.
+VERSIONS = """
+    SELECT v.version_number, o.step_id IS NOT NULL FROM artifact_version v
+    JOIN artifact a ON a.id = v.artifact_id LEFT JOIN step_run_output_artifact o ON o.artifact_id = v.id
+    WHERE a.name ~ '::train::' ORDER BY 1
 """
 WENT_ON = ("completed", ["judge completed", "train completed"])
 FAILED = ("failed", ["train failed"])
@@ -81,14 +87,61 @@ def test_the_next_run_works_in_the_same_process_and_in_a_new_one(crashed: tuple[
 
 def test_what_may_have_been_committed_is_not_written_twice(crashed: tuple[str, str]) -> None:
     """The model of each run has one version; those of the runs that broke off belong to no step."""
-    versions = """
-        SELECT v.version_number, o.step_id IS NOT NULL FROM artifact_version v
-        JOIN artifact a ON a.id = v.artifact_id LEFT JOIN step_run_output_artifact o ON o.artifact_id = v.id
-        WHERE a.name ~ '::train::' ORDER BY 1
-    """
-    assert rows(crashed[0], versions) == [(1, True), (2, False), (3, False), (4, True), (5, True)]
+    assert rows(crashed[0], VERSIONS) == [(1, True), (2, False), (3, False), (4, True), (5, True)]
     indexes = rows(crashed[0], 'SELECT "index" FROM pipeline_run ORDER BY 1')
     assert indexes == [(index,) for index in range(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def orphaned(server: Server, start: Any) -> Iterator[tuple[str, str]]:
+    """A client in whose runs its ZenML server was killed, each time at another moment, and started again."""
+    with database(server.url()) as url:
+        port = str(free_port())
+
+        def serve() -> Any:
+            script = start("serving", url, port)
+            script.ready()
+            return script
+
+        serving = serve()
+        client = start("training", f"http://127.0.0.1:{port}", "between requests", "in a request", "next")
+        client.ready()
+        _kill(serving)
+        client.go()
+        serving = serve()
+
+        output = client.ready()
+        with closing(psycopg2.connect(url)) as blocking, blocking.cursor() as cursor:
+            cursor.execute("LOCK TABLE run_metadata IN ACCESS EXCLUSIVE MODE")
+            client.go()
+            _until(lambda: _waiting(server, "wait_event_type = 'Lock'"))
+            _kill(serving)
+        # ZenML marks a request before it does its work, and refuses to repeat one that was cut off, since it
+        # may have been done: after eight minutes the run fails. It goes on when the mark is removed before.
+        assert rows(url, "DELETE FROM api_transaction WHERE NOT completed RETURNING method") == [("POST",)]
+        serve()
+
+        output += client.ready()
+        client.go()
+        yield url, output + client.ended()
+
+
+@pytest.mark.parametrize("name", ["between requests", "in a request", "next"])
+def test_a_run_goes_on_when_its_server_is_killed_and_started_again(
+    orphaned: tuple[str, str], name: str
+) -> None:
+    database, output = orphaned
+    assert f"{name}: completed" in output
+    assert _states(database)[name] == WENT_ON
+
+
+def test_what_a_killed_server_had_committed_belongs_to_no_step(orphaned: tuple[str, str]) -> None:
+    assert rows(orphaned[0], VERSIONS) == [(1, True), (2, False), (3, True), (4, True)]
+
+
+def _kill(script: Any) -> None:
+    script.process.kill()
+    script.process.wait()
 
 
 def _states(database: str) -> dict[str, tuple[str, list[str]]]:
