@@ -34,7 +34,7 @@ class Server:
         own(self.folder)
         _run(
             *("initdb", "--auth=trust", "--username=tests", "--encoding=UTF8", "--locale=C"),
-            *("--no-sync", "--no-instructions", f"--pgdata={self.data}"),
+            *("--no-sync", "--no-instructions", "--data-checksums", f"--pgdata={self.data}"),
         )
         self.port = free_port()
         with (self.data / "postgresql.auto.conf").open("a") as file:
@@ -65,6 +65,13 @@ class Server:
         file = self.data / "postgresql.auto.conf"
         lines = file.read_text().splitlines(keepends=True)
         file.write_text("".join(line for line in lines if not line.startswith(setting)))
+
+    def check(self) -> None:
+        """Read every row, then stop it and check every page."""
+        target = ("--host=127.0.0.1", f"--port={self.port}", "--username=tests")
+        _run("pg_dumpall", *target)
+        self.stop()
+        _run("pg_checksums", "--check", f"--pgdata={self.data}")
 
     def url(self, database: str = "postgres") -> str:
         """URL of a database on it."""
