@@ -76,7 +76,7 @@ def story(disk: Disk, start: Any) -> Iterator[Story]:
         start("working", url).ended()
         waiter = start("training", url, "long")
         waiter.ready()
-        writer = start("working", url, "0", "1000")
+        writer = start("working", url, "full", "1", "1000")
         writer.ready()
         before = rows(url, RUNS)
 
@@ -108,13 +108,13 @@ def test_a_run_goes_on_when_postgresql_fell_and_came_back_meanwhile(story: Story
 
 def test_what_was_stored_is_there_and_whole_and_the_next_process_works(story: Story, start: Any) -> None:
     url = story.server.url()
-    next_one = start("working", url, "1", "2")
+    next_one = start("working", url, "after", "1", "2")
     next_one.ready()
     next_one.go()
     next_one.ended()
     after = dict(rows(url, RUNS))
     assert set(dict(story.before)) <= set(after)
-    assert (after["first"], after["run 1 0"], after["run 1 1"]) == ("completed", "failed", "failed")
+    assert (after["first"], after["after 0 0"], after["after 0 1"]) == ("completed", "failed", "failed")
     story.server.check()
 
 

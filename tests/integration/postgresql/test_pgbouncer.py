@@ -55,13 +55,10 @@ def test_processes_that_start_at_once_make_the_tables_by_turns(
 def test_processes_at_once_lose_and_double_nothing(opened: list[str], pooled: str, start: Any) -> None:
     turns = 5
     start("working", pooled).ended()
-    scripts = [start("working", pooled, str(number), str(turns)) for number in range(PROCESSES)]
-    for script in scripts:
-        script.ready()
-    for script in scripts:
-        script.go()
-    for script in scripts:
-        script.ended()
+    together = start("working", pooled, "together", str(PROCESSES), str(turns))
+    together.ready()
+    together.go()
+    together.ended()
     indexes = [index for (index,) in rows(pooled, 'SELECT "index" FROM pipeline_run ORDER BY 1')]
     assert indexes == list(range(1, PROCESSES * turns + 2))
 

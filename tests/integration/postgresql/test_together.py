@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
 from tests.integration.postgresql.servers import rows
 
-WORKERS, TURNS = 8, 4
+WORKERS = 8
+# Of ten operations each (working.py): 200 operations of each process. `TURNS=200 pytest …` for more.
+TURNS = int(os.environ.get("TURNS", "20"))
 
 
 def test_three_processes_start_on_an_empty_database_at_once(database: str, start: Any) -> None:
@@ -59,19 +62,16 @@ def test_tables_that_somebody_else_filled_are_never_dropped(database: str, start
 def worked(module_database: str, start: Any) -> str:
     """A database on which eight processes have worked at once."""
     start("working", module_database).ended()
-    scripts = [start("working", module_database, str(number), str(TURNS)) for number in range(WORKERS)]
-    for script in scripts:
-        script.ready()
-    for script in scripts:
-        script.go()
-    for script in scripts:
-        script.ended()
+    together = start("working", module_database, "together", str(WORKERS), str(TURNS))
+    together.ready()
+    together.go()
+    together.ended()
     return module_database
 
 
 def test_eight_processes_at_once_lose_and_double_nothing(worked: str) -> None:
-    mine = "FROM pipeline_run WHERE name ~ '^run [0-9] [0-9]$'"
-    names = {f"run {number} {turn}" for number in range(WORKERS) for turn in range(TURNS)}
+    mine = "FROM pipeline_run WHERE name ~ '^together'"
+    names = {f"together {number} {turn}" for number in range(WORKERS) for turn in range(TURNS)}
     assert dict(rows(worked, f"SELECT name, status {mine}")) == dict.fromkeys(names, "failed")
     # ZenML counts the runs of a pipeline.
     indexes = [index for (index,) in rows(worked, f'SELECT "index" {mine} ORDER BY 1')]
