@@ -9,6 +9,6 @@ See README.md beside this file.
 """
 
 from stacks.postgresql.schema import initialize
-from stacks.postgresql.store import TESTED_VERSION, UntestedVersion, install
+from stacks.postgresql.store import TESTED_VERSIONS, UntestedVersion, install
 
-__all__ = ["TESTED_VERSION", "UntestedVersion", "initialize", "install"]
+__all__ = ["TESTED_VERSIONS", "UntestedVersion", "initialize", "install"]

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2, PGIdenti
 from sqlalchemy.sql import elements
 
 from stacks.postgresql.compiler import Compiler
-from stacks.postgresql.types import Text, TypeCompiler
+from stacks.postgresql.types import Id, Text, TypeCompiler
 
 DRIVER = "postgresql+zenml"
 CONNECT_SECONDS = 10
@@ -41,7 +41,7 @@ class ZenMLDialect(PGDialect_psycopg2):
     preparer = IdentifierPreparer
     colspecs = {
         type_: ours for type_, ours in PGDialect_psycopg2.colspecs.items() if type_ is not sqltypes.Uuid
-    } | {sqltypes.String: Text}
+    } | {sqltypes.String: Text, sqltypes.UUID: Id}
 
     _reached = False
 

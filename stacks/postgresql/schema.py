@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
 from sqlalchemy.pool import NullPool
 
-from stacks.postgresql.store import TESTED_VERSION
-
 # Any number, the same in every version of this package: processes that start at once take turns.
 _LOCK = 7_301_098
 _PAUSE = 0.1
@@ -130,4 +128,6 @@ def _mark_done(connection: Connection) -> None:
 
 
 def _mark() -> str:
-    return f"ZenML {TESTED_VERSION}, foreign keys indexed"
+    import zenml
+
+    return f"ZenML {zenml.__version__}, foreign keys indexed"

@@ -17,25 +17,30 @@ from sqlalchemy.engine import URL, make_url
 
 from stacks.postgresql import dialect
 
-TESTED_VERSION = "0.98.0"
+# What of each ZenML was tested, as README.md has it; the first is the one to run.
+TESTED_VERSIONS = {
+    "0.98.0": "everything below; migrates databases of the others",
+    "0.94.0": "makes databases, reads them, runs pipelines; no more than a migration's start",
+}
 
 
 class UntestedVersion(RuntimeError):
-    """The installed ZenML is not the one that this package was tested with."""
+    """The installed ZenML is none of those that this package was tested with."""
 
 
 def install() -> None:
     """Teach this process's ZenML PostgreSQL; the second call does nothing.
 
     Raises:
-        UntestedVersion: ZenML is of another version than this was tested with.
+        UntestedVersion: ZenML is of a version that this was not tested with.
     """
     import zenml
 
-    if zenml.__version__ != TESTED_VERSION:
+    if zenml.__version__ not in TESTED_VERSIONS:
+        newest, *_ = TESTED_VERSIONS
         raise UntestedVersion(
-            f"ZenML on PostgreSQL was tested with ZenML {TESTED_VERSION}; {zenml.__version__} is installed. "
-            f"Install zenml=={TESTED_VERSION}, or a Modelyard that was tested with yours."
+            f"ZenML on PostgreSQL was tested with ZenML {', '.join(TESTED_VERSIONS)}; {zenml.__version__} is "
+            f"installed. Install zenml=={newest}, or a version of this package that was tested with yours."
         )
 
     from zenml.models.v2.misc.server_models import ServerDatabaseType

@@ -31,6 +31,22 @@ def _as_text(value: Any) -> str | None:
     return text.replace("\x00", "")
 
 
+class Id(sqltypes.UUID[Any]):
+    """Ids of the sqlmodel that ZenML had up to 0.94, which hands PostgreSQL texts with hyphens."""
+
+    def bind_processor(self, dialect: Any) -> Any:
+        """Called by SQLAlchemy for each such parameter."""
+        return _as_hex
+
+    def result_processor(self, dialect: Any, coltype: object) -> Any:
+        """Called by SQLAlchemy for each such column; sqlmodel makes the UUID."""
+        return None
+
+
+def _as_hex(value: Any) -> str | None:
+    return None if value is None else str(value).replace("-", "")
+
+
 class TypeCompiler(PGTypeCompiler):
     """DDL of column types."""
 

@@ -80,16 +80,18 @@ def module_database(server: servers.Server) -> Iterator[str]:
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """`start("script", url, *arguments, **environment)` runs `script.py` of this folder on that store.
 
-    It is killed at the end.
+    By this Python or by that of another environment, which is killed at the end.
     """
     started: list[subprocess.Popen[str]] = []
 
-    def start(script: str, url: str, *arguments: str, **environment: str) -> Script:
+    def start(
+        script: str, url: str, *arguments: str, python: str = sys.executable, **environment: str
+    ) -> Script:
         folder = tmp_path_factory.mktemp(script)
         log = folder / "log"
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name(f"{script}.py")), *arguments],
+                [python, str(Path(__file__).with_name(f"{script}.py")), *arguments],
                 cwd=PROJECT,
                 env=_environment(url, folder) | environment,
                 stdin=subprocess.PIPE,
