@@ -16,9 +16,11 @@ from sqlalchemy.sql.selectable import Join
 from stacks.postgresql.types import is_number, is_text
 
 _COMPARISONS = (operators.eq, operators.ne, operators.lt, operators.le, operators.gt, operators.ge)
-# What MySQL and SQLite read of a text that is cast to a number; the rest of the text is ignored. The counts
-# are PostgreSQL's largest in a pattern, and of exponents its largest in a NUMERIC: both beyond a double's.
-_NUMBER = r"^\s*[-+]?(?:\d{1,255}\.?\d{0,255}|\.\d{1,255})(?:[eE][-+]?\d{1,4})?"
+# What MySQL and SQLite read of a text that is cast to a number; the rest of the text is ignored. No counts
+# but the exponent's: PostgreSQL is slow with them. A longer exponent and longer texts are beyond a double's.
+_NUMBER, _LONGEST = r"^\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?", 512
+# Most numbers, which PostgreSQL's own cast takes as they are, with as many digits as fit into a double.
+_PLAIN, _FITTING = r"^-?[0-9]+(?:\.[0-9]+)?$", 308
 # A double's largest value, and how many decimals its smallest has: what is beyond cannot be cast to one.
 _LARGEST, _DECIMALS = "1.7976931348623157e308", 323
 # strftime's formats that ZenML's run statistics use, in to_char's language.
@@ -70,11 +72,15 @@ class Compiler(PGCompiler):
             return str(super().visit_cast(cast, **kw))
         value = self.process(cast.clause, **kw)
         pattern = self.render_literal_value(_NUMBER, sqltypes.STRINGTYPE)
-        number = f"CAST(COALESCE(SUBSTRING({value} FROM {pattern}), '0') AS NUMERIC)"
-        if isinstance(cast.type, sqltypes.Float):
-            number = f"LEAST(GREATEST(ROUND({number}, {_DECIMALS}), -{_LARGEST}), {_LARGEST})"
+        number = f"CAST(COALESCE(SUBSTRING(LEFT({value}, {_LONGEST}) FROM {pattern}), '0') AS NUMERIC)"
         target = self.process(cast.typeclause, **kw)
-        return f"CASE WHEN {value} IS NOT NULL THEN CAST({number} AS {target}) END"
+        if not isinstance(cast.type, sqltypes.Float):
+            return f"CASE WHEN {value} IS NOT NULL THEN CAST({number} AS {target}) END"
+        number = f"LEAST(GREATEST(ROUND({number}, {_DECIMALS}), -{_LARGEST}), {_LARGEST})"
+        pattern = self.render_literal_value(_PLAIN, sqltypes.STRINGTYPE)
+        plain = f"SUBSTRING(LEFT({value}, {_FITTING}) FROM {pattern})"
+        number = f"COALESCE(CAST({plain} AS {target}), CAST({number} AS {target}))"
+        return f"CASE WHEN {value} IS NOT NULL THEN {number} END"
 
     def visit_expression_clauselist(self, clauselist: Any, **kw: Any) -> str:
         """A number in AND or OR is true unless 0, where PostgreSQL wants a boolean."""
