@@ -80,7 +80,7 @@ def module_database(server: servers.Server) -> Iterator[str]:
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """`start("script", url, *arguments, **environment)` runs `script.py` of this folder on that store.
 
-    By this Python or by that of another environment, which is killed at the end.
+    It is this Python or that of another environment, and is killed at the end.
     """
     started: list[subprocess.Popen[str]] = []
 

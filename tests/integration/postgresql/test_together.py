@@ -97,3 +97,23 @@ def test_every_foreign_key_has_an_index(worked: str) -> None:
     """
     assert rows(worked, bare) == []
     assert rows(worked, "SELECT count(*) FROM pg_constraint WHERE contype = 'f'")[0][0] > 100
+
+
+def test_the_newest_of_a_large_project_are_read_from_an_index(worked: str) -> None:
+    """Else a list of a few steps reads and sorts all that there are."""
+    for table in ("pipeline_run", "step_run", "artifact_version"):
+        query = f"SELECT * FROM {table} WHERE project_id = 'p' ORDER BY created DESC, id DESC LIMIT 20"
+        # Small tables are read whole unless that is forbidden; a sort is not.
+        plan = rows(worked, f"SET enable_seqscan = off; EXPLAIN {query}")
+        assert "Sort" not in str(plan), plan
+
+
+def test_tables_of_an_earlier_package_get_the_indexes_that_it_did_not_make(worked: str, start: Any) -> None:
+    for index in ("newest_step_run", "pipeline_run_stack_id_idx"):
+        rows(worked, f"DROP INDEX {index}")
+    rows(worked, "COMMENT ON TABLE alembic_version IS 'ZenML 0.98.0, foreign keys indexed'")
+    start("upgrading", worked, "open").ended()
+    names = (
+        "SELECT count(*) FROM pg_indexes WHERE indexname IN ('newest_step_run', 'pipeline_run_stack_id_idx')"
+    )
+    assert rows(worked, names) == [(2,)]

@@ -136,7 +136,6 @@ def test_the_schema_is_that_of_a_fresh_database(upgraded: Upgraded, database: st
         ("pipeline_run", "(project_id)"),
         ("pipeline_snapshot", "(project_id)"),
         ("step_configuration", "(step_run_id)"),
-        ("step_run", "(project_id)"),
     }
 
 
