@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,11 +21,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))  # as a script it finds only what lies beside it
+
+from benchmarks import page  # noqa: E402
+
 PASSENGERS = PROJECT / "usecases" / "titanic" / "data" / "titanic.csv"
-PAGE = PROJECT / "docs" / "benchmarks.md"
 MAGE_VERSION = "0.9.80"
 
 
@@ -64,7 +64,7 @@ def main() -> None:
             stop_server(home)
     section = report(measured, rows, load)
     print(section)
-    write(section)
+    page.write("benchmarks/pipelines.py", section)
 
 
 def compete(contestants: list[Contestant], runs: int) -> dict[str, list[Measured]]:
@@ -116,7 +116,6 @@ def modelyard(home: Path) -> Contestant:
 
 def stop_server(home: Path) -> None:
     """Stop the embedded PostgreSQL of our side: a daemon that would outlive its folder."""
-    sys.path.insert(0, str(PROJECT))
     from db import embedded
 
     embedded.stop(home)
@@ -177,7 +176,7 @@ def report(measured: dict[str, list[Measured]], rows: int, load: float) -> str:
         f"Measured by `benchmarks/pipelines.py`: {runs} runs each, in turns, after one to warm up; "
         f"both wrote the same {rows} rows.",
         "",
-        f"Machine: {_machine()}; load average before: {load:.1f}.",
+        f"Machine: {page.machine()}; load average before: {load:.1f}.",
         "",
         "| | min s | median s | max s | peak memory MB | time, ratio to the last | memory, ratio |",
         "|---|--:|--:|--:|--:|--:|--:|",
@@ -203,16 +202,6 @@ def report(measured: dict[str, list[Measured]], rows: int, load: float) -> str:
             "`mage run` records no run, and writes each block's output with statistics into files.",
         ]
     )
-
-
-def write(section: str) -> None:
-    """Put the section into the page, in place of the one that was there."""
-    begin, end = "<!-- benchmarks/pipelines.py -->", "<!-- end of benchmarks/pipelines.py -->"
-    page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n"
-    before, _, rest = page.partition(begin)
-    _, _, after = rest.partition(end)
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(f"{before.rstrip()}\n\n{begin}\n\n{section}\n\n{end}\n{after.lstrip()}")
 
 
 def _median(results: list[Measured]) -> float:
@@ -246,23 +235,6 @@ def _rewrite(file: Path, beginning: str, replacement: str) -> None:
     line = lines[found[0]]
     lines[found[0]] = line[: len(line) - len(line.lstrip())] + replacement
     file.write_text("\n".join(lines) + "\n")
-
-
-def _machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    return (
-        f"{os.cpu_count()} CPUs ({_processor()}), {memory:.0f} GiB of memory, {platform.system()}, "
-        f"Python {platform.python_version()}"
-    )
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except FileNotFoundError:
-        return platform.machine()
-    models = [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name")]
-    return models[0] if models else platform.machine()
 
 
 def _arguments() -> argparse.Namespace:
