@@ -172,14 +172,14 @@ def fill(client: Client, runs: int) -> None:
 
 
 def gather_statistics(client: Client) -> None:
-    """Tell the database to look at its tables, as PostgreSQL and MariaDB do by themselves in time."""
+    """Have PostgreSQL and MariaDB look at their tables, as they do by themselves; SQLite never does."""
     store: Any = client.zen_store
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if connection.dialect.name != "mysql":
-            connection.exec_driver_sql("ANALYZE")
-            return
-        for table in SQLModel.metadata.tables:
-            connection.exec_driver_sql(f"ANALYZE TABLE `{table}`").all()
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("VACUUM ANALYZE")
+        if connection.dialect.name == "mysql":
+            for table in SQLModel.metadata.tables:
+                connection.exec_driver_sql(f"ANALYZE TABLE `{table}`").all()
 
 
 def _template(connection: Connection) -> list[tuple[Table, list[dict[str, Any]]]]:
