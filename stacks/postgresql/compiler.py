@@ -13,7 +13,7 @@ from sqlalchemy.sql import elements, operators
 from sqlalchemy.sql.schema import Column, Table
 from sqlalchemy.sql.selectable import Join
 
-from stacks.postgresql.types import is_number, is_text
+from stacks.postgresql.types import TextAsNumber, is_number, is_text
 
 _COMPARISONS = (operators.eq, operators.ne, operators.lt, operators.le, operators.gt, operators.ge)
 # What MySQL and SQLite read of a text that is cast to a number; the rest of the text is ignored. No counts
@@ -50,9 +50,11 @@ class Compiler(PGCompiler):
         if isinstance(right, elements.BindParameter) and binary.operator in _COMPARISONS:
             if is_text(left.type) and is_number(right.type):
                 binary = _replaced(binary, right=elements.Cast(right, sqltypes.Text()))
-            elif is_number(left.type) and isinstance(right.value, str) and not _is_numeric(right.value):
-                binary = _replaced(binary, left=elements.Cast(left, sqltypes.Text()))
-                binary.right = elements.BindParameter(None, right.value, type_=sqltypes.Text())
+            elif is_number(left.type) and is_text(right.type):
+                # By its type, never by its value: SQLAlchemy keeps the statement for the next value.
+                number = right._clone(maintain_key=True)
+                number.type = TextAsNumber()
+                binary = _replaced(binary, right=number)
         return super().visit_binary(binary, *args, **kw)
 
     def order_by_clause(self, select: Any, **kw: Any) -> str:
@@ -141,14 +143,6 @@ def _replaced(binary: Any, **sides: Any) -> Any:
     for side, value in sides.items():
         setattr(clone, side, value)
     return clone
-
-
-def _is_numeric(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _leftmost(from_: Any) -> Any:

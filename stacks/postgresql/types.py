@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from sqlalchemy import types as sqltypes
@@ -45,6 +46,25 @@ class Id(sqltypes.UUID[Any]):
 
 def _as_hex(value: Any) -> str | None:
     return None if value is None else str(value).replace("-", "")
+
+
+class TextAsNumber(sqltypes.TypeDecorator[Any]):
+    """Text parameters that are compared with a number, as SQLite compares them.
+
+    Text which is no number equals none and comes after all: so does PostgreSQL's NaN.
+    """
+
+    impl = sqltypes.Float
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Any) -> float | None:
+        """Called by SQLAlchemy for each such parameter."""
+        if value is None:
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            return math.nan
 
 
 class TypeCompiler(PGTypeCompiler):

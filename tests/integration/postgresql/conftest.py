@@ -19,7 +19,7 @@ import pytest
 from tests.integration.postgresql import servers
 
 PROJECT = Path(__file__).parents[3]
-SECONDS = 120
+SECONDS = 400
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def running(folder: Path, **settings: str) -> Iterator[Server]:
 def database(server_url: str) -> Iterator[str]:
     """URL of an empty database, dropped afterwards."""
     name = f"test_{secrets.token_hex(6)}"
-    rows(server_url, f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    rows(server_url, f"CREATE DATABASE {name} TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'")
     base, _, _ = server_url.rpartition("/")
     yield f"{base}/{name}"
     rows(server_url, f"DROP DATABASE {name} WITH (FORCE)")
