@@ -1,4 +1,7 @@
-"""ZenML's server on a PostgreSQL store, open to whoever asks: `python serving.py PORT`; says `ready`."""
+"""ZenML's real server on the PostgreSQL of `ZENML_STORE_URL`: `python serving.py PORT [PASSWORD]`.
+
+Without a password it is open to whoever asks. Says `ready` once it answers.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,18 @@ from stacks.postgresql import initialize, install
 
 
 def main() -> None:
-    """Serve until killed."""
+    """Serve until it is killed."""
+    port, *password = sys.argv[1:]
     os.environ |= {
         "ZENML_SERVER": "true",
-        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_SERVER_JWT_SECRET_KEY": "0" * 64,
     }
+    if password:
+        os.environ["ZENML_DEFAULT_USER_PASSWORD"] = password[0]
+    else:
+        os.environ["ZENML_SERVER_AUTH_SCHEME"] = "NO_AUTH"
     install()
     initialize(os.environ["ZENML_STORE_URL"])
 
@@ -26,7 +35,7 @@ def main() -> None:
             await super().startup(*arguments, **options)  # type: ignore[arg-type]
             print("ready", flush=True)
 
-    Server(uvicorn.Config(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")).run()
+    Server(uvicorn.Config(app, host="127.0.0.1", port=int(port), log_level="warning")).run()
 
 
 if __name__ == "__main__":
