@@ -11,7 +11,7 @@ import pytest
 Answers = dict[str, Any]
 
 # Known and wanted: each has a test of its own.
-KNOWN = ("Ï", "the last microsecond of a month by time week")
+KNOWN = ("Ï", "the last microsecond of a month by time week", "contains:.0")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,13 @@ def test_capitals_beyond_ascii_are_one_with_small_letters_on_postgresql_alone(bo
     question = "models {'name': 'contains:Ï'}"
     assert both.sqlite[question] == [1, ["NAÏVE"]]
     assert both.postgresql[question] == [2, ["naïve 東京", "NAÏVE"]]
+
+
+def test_a_whole_number_has_no_point_as_text_on_postgresql(both: Both) -> None:
+    """Known and wanted: PostgreSQL writes 60 as MySQL does, SQLite 60.0."""
+    question = "schedules {'interval_second': 'contains:.0'}"
+    assert both.sqlite[question] == [2, ["every minute", "Rarely"]]
+    assert both.postgresql[question] == [0, []]
 
 
 def test_a_week_ends_with_its_last_microsecond_on_postgresql(both: Both) -> None:

@@ -49,6 +49,9 @@ def questions(client: Client) -> Iterator[Question]:
         for operator in ("equals", "notequals"):
             filter_ = {"interval_second": f"{operator}:{interval}"}
             yield f"schedules {filter_}, asked {number}", listed(client.list_schedules, filter_)
+    for part in ("contains:00", "contains:.0"):
+        filter_ = {"interval_second": part}
+        yield f"schedules {filter_}", listed(client.list_schedules, filter_)
     yield "schedules of intervals", listed(client.list_schedules, {"interval_second": 'oneof:["abc", "60"]'})
 
 
