@@ -233,6 +233,62 @@ def open_pages(call: Call) -> None:
     call.answer(platform.open_pages(call.settings), reports.opened)
 
 
+@command(app)
+def backup(
+    call: Call, file: Annotated[Path, typer.Argument(help="A tar file to make; it holds ZenML's key, too.")]
+) -> None:
+    """Save the databases, artifacts and Bentos, as they are at one moment, to a file; work may go on.
+
+    Example: [b]python run.py backup modelyard-2026-11-26.tar[/b]
+    """
+    from console import upkeep
+
+    call.answer(upkeep.backup(call.settings, call.progress, file), reports.saved)
+
+
+@command(app)
+def restore(
+    call: Call,
+    file: Annotated[Path, typer.Argument(help="What `backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Give up the databases that are here already.")
+    ] = False,
+) -> None:
+    """Put a backup back: checked first, then all of it or nothing; also into another home folder.
+
+    Examples: [b]python run.py restore modelyard-2026-11-26.tar[/b] ·
+    [b]python run.py restore modelyard-2026-11-26.tar --replace[/b]
+    """
+    from console import upkeep
+
+    call.answer(upkeep.restore(call.settings, call.progress, file, replace=replace), reports.restored)
+
+
+@command(app)
+def gc(
+    call: Call,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="20|30d",
+            help="What stays in any case: so many of the newest runs of each pipeline and versions of each "
+            "model, or all that is younger than an age in hours, days or weeks: 48h, 30d, 12w.",
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be freed.")] = False,
+) -> None:
+    """Free what nothing needs any more: old runs, their artifacts and logs, models, superseded Bentos.
+
+    Champions, released versions, and the runs and artifacts that made them always stay.
+
+    Examples: [b]python run.py gc --keep 30d --dry-run[/b] · [b]python run.py gc --keep 20[/b]
+    """
+    from console import upkeep
+
+    document = upkeep.collect(call.settings, call.stack, call.progress, keep, dry_run=dry_run)
+    call.answer(document, reports.collected)
+
+
 @command(stacks, "apply")
 def stack_apply(call: Call, file: Annotated[Path, typer.Argument(help="A stack file.")]) -> None:
     """Make ZenML's stack match a file; prints each change, and the second time that there is none.

@@ -178,6 +178,42 @@ def reproduction(document: Document) -> RenderableType:
     return Group(verdict, *(about if differences else same))
 
 
+def saved(document: Document) -> RenderableType:
+    """What a backup holds."""
+    return Group(
+        f"Wrote {document['file']}, {_size(document['bytes'])}: {_contents(document)}.",
+        "The key of ZenML's secrets is in it: keep it where only you can read it.",
+    )
+
+
+def restored(document: Document) -> RenderableType:
+    """What came back, and how to go on."""
+    return Group(
+        f"Restored {document['file']} of {document['created_at']}: {_contents(document)}, each checked.",
+        "Start the endpoints and pages again: python run.py up",
+    )
+
+
+def collected(document: Document) -> RenderableType:
+    """What was freed, and why some versions stay."""
+    counts = {
+        "ZenML runs": len(document["runs"]),
+        "artifacts": document["artifacts"],
+        "model versions": len(document["versions"]),
+        "MLflow runs": document["mlflow_runs"],
+        "Bentos": len(document["bentos"]),
+    }
+    what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    verb = "Would free" if document["dry_run"] else "Freed"
+    parts: list[RenderableType] = [f"{verb} {_size(document['bytes'])}: {what}."]
+    if document["stays"]:
+        table = _table("version", "stays as")
+        for version, reason in document["stays"].items():
+            table.add_row(version, reason)
+        parts += [table, "What made these stays with them."]
+    return Group(*parts)
+
+
 def stack_applied(document: Document) -> RenderableType:
     """Each change, or that there was none."""
     if not document["changes"]:
@@ -201,6 +237,15 @@ def times(stages: list[Document]) -> RenderableType:
         table.add_row(stage["stage"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")
     table.add_row("[bold]total[/]", f"[bold]{sum(stage['seconds'] for stage in stages):.1f}[/]")
     return table
+
+
+def _contents(document: Document) -> str:
+    rows = ", ".join(f"{count:,} rows of {name}" for name, count in document["rows"].items())
+    return f"{rows}, {document['files']:,} files"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
 
 
 def _rows(document: Document) -> str:

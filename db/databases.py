@@ -41,16 +41,24 @@ def prepare(settings: Settings) -> Databases:
         DatabaseError: the server does not answer, or may not be used; with the SQL that an administrator
             would have to run.
     """
+    server = reach(settings)
+    _make_databases(server)
+    return Databases(
+        **{name: text(server.set(database=name)) for name in NAMES},
+        server=f"{server.host or 'localhost'}:{server.port or 5432}",
+        embedded=settings.database_url is None,
+    )
+
+
+def reach(settings: Settings) -> URL:
+    """The server, running when it is the embedded one: its URL with the database to connect to first.
+
+    The password is in this process's PGPASSWORD.
+    """
     url = _server_url(settings)
     if url.password:
         os.environ["PGPASSWORD"] = str(url.password)
-    plain = url._replace(drivername="postgresql", password=None)
-    _make_databases(plain)
-    return Databases(
-        **{name: _text(plain.set(database=name)) for name in NAMES},
-        server=f"{plain.host or 'localhost'}:{plain.port or 5432}",
-        embedded=settings.database_url is None,
-    )
+    return url._replace(drivername="postgresql", password=None)
 
 
 def _server_url(settings: Settings) -> URL:
@@ -71,7 +79,7 @@ def _server_url(settings: Settings) -> URL:
 
 def _make_databases(url: URL) -> None:
     try:
-        connection = psycopg2.connect(_text(url), connect_timeout=CONNECT_SECONDS)
+        connection = psycopg2.connect(text(url), connect_timeout=CONNECT_SECONDS)
     except psycopg2.OperationalError as error:
         raise DatabaseError(
             f"PostgreSQL at {url.host}:{url.port or 5432} cannot be used as {url.username}: "
@@ -84,12 +92,12 @@ def _make_databases(url: URL) -> None:
             if not _missing(cursor):
                 return
             # By a connection of its own: no transaction may make a database.
-            with advisory_lock(_text(url), "databases", wait=True):
+            with advisory_lock(text(url), "databases", wait=True):
                 missing = _missing(cursor)
                 for name in missing:
-                    cursor.execute(_create(name))
+                    cursor.execute(create(name))
     except psycopg2.errors.InsufficientPrivilege as error:
-        statements = "\n".join(f'  {_create(name)} OWNER "{url.username}";' for name in missing)
+        statements = "\n".join(f'  {create(name)} OWNER "{url.username}";' for name in missing)
         raise DatabaseError(
             f"The role {url.username} may not make databases on {url.host}: {str(error).strip()}\n"
             f"Ask an administrator for the role's right CREATEDB, or for:\n{statements}"
@@ -104,10 +112,12 @@ def _missing(cursor: psycopg2.extensions.cursor) -> list[str]:
     return [name for name in NAMES if name not in there]
 
 
-def _create(name: str) -> str:
+def create(name: str) -> str:
+    """The statement that makes an empty database."""
     # By code point, whatever the server's own collation: lists then sort as they do on SQLite.
     return f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
 
 
-def _text(url: URL) -> str:
+def text(url: URL) -> str:
+    """The URL as it is written, its password, too, when it has one."""
     return url.render_as_string(hide_password=False)

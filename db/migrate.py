@@ -14,10 +14,10 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 def upgrade(url: str) -> None:
     """Migrate the database at `url` to the newest revision, in one transaction."""
     with connect(url) as connection:
-        if _current(connection) == _newest():
+        if _current(connection) == newest():
             return
         with advisory_lock(url, "migrate", wait=True):
-            if _current(connection) != _newest():
+            if _current(connection) != newest():
                 _migrate(url)
 
 
@@ -38,6 +38,6 @@ def _current(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
 
 
-def _newest() -> str:
-    """Revisions are numbered, and a file is named after its own: the last one is the newest."""
+def newest() -> str:
+    """The newest revision. They are numbered, and a file is named after its own."""
     return max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py")).split("_")[0]

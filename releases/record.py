@@ -76,6 +76,12 @@ def ended(url: str, release: int) -> None:
     _update(url, release, ended_at=func.now())
 
 
+def forget_processes(url: str) -> None:
+    """No release has a process: the records are of another machine, or of another time."""
+    with _session(url) as session:
+        session.execute(update(Release).values(pid=None, pid_started=None))
+
+
 def serving(url: str, use_case: str, target: str) -> Release | None:
     """The release that serves `use_case`, or None."""
     found = [release for release in all_serving(url, target) if release.use_case == use_case]

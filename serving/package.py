@@ -113,6 +113,18 @@ def package(packed: ModelPackage, store: Path) -> Packed:
     return Packed(tag=found.tag, path=path, built=True)
 
 
+def discard(bento: Path) -> None:
+    """Remove the Bento in this folder from its store; `<use case>:latest` names the newest of the others."""
+    latest = bento.with_name("latest")
+    if latest.exists() and latest.read_text().strip() == bento.name:
+        others = [path for path in bento.parent.iterdir() if path.is_dir() and path != bento]
+        if others:
+            _point_latest(max(others, key=lambda path: path.stat().st_mtime))
+        else:
+            latest.unlink()
+    shutil.rmtree(bento)
+
+
 def _files(use_case: UseCase, packed: ModelPackage) -> dict[str, bytes]:
     """Every file of the Bento's sources but the model's, by its path."""
     here = PROJECT / "usecases" / use_case.name

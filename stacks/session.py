@@ -114,6 +114,7 @@ def open_store(databases: Databases, *, shortcuts: bool = True) -> None:
 # What ZenML warns of although all is well, and why it is so.
 _HARMLESS = (
     "Setting the global active stack",  # each command names its stack by environment
+    "You are configuring a stack component that is using local",  # the store is PostgreSQL, no server
     "Failed to disable MLflow autologging",  # of frameworks that are not installed
 )
 

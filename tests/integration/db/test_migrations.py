@@ -78,7 +78,7 @@ def test_the_migrated_database_is_what_the_models_say(migrated: str) -> None:
 
 
 def test_the_newest_revision_is_the_one_that_alembic_takes_for_it() -> None:
-    assert ScriptDirectory(str(migrate.MIGRATIONS)).get_heads() == [migrate._newest()]
+    assert ScriptDirectory(str(migrate.MIGRATIONS)).get_heads() == [migrate.newest()]
 
 
 def test_down_to_nothing_and_up_again(migrated: str) -> None:

@@ -1,0 +1,85 @@
+"""`backup`, `restore` and `gc`: what the past is worth, in a file, back from it, or given up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from errors import UsageError
+
+if TYPE_CHECKING:
+    from console.progress import Progress
+    from settings import Settings
+    from upkeep.archive import Manifest
+
+Document = dict[str, Any]
+
+
+def backup(settings: Settings, progress: Progress, file: Path) -> Document:
+    """Save databases and artifacts."""
+    from upkeep.backup import backup as save
+
+    file = file.expanduser().absolute()
+    with progress.stage("databases and artifacts"):
+        manifest = save(settings, file)
+    return _archived(file, manifest)
+
+
+def restore(settings: Settings, progress: Progress, file: Path, *, replace: bool) -> Document:
+    """Put a backup in the place of what is here.
+
+    Raises:
+        UsageError: something runs on what is here.
+    """
+    from stacks.platform import supervisor
+    from upkeep.restore import restore as put_back
+
+    if supervisor.is_running(settings.home):
+        raise UsageError("The platform is up. Stop it before its data are replaced: python run.py down")
+    file = file.expanduser().absolute()
+    with progress.stage("databases and artifacts"):
+        manifest = put_back(settings, file, replace=replace)
+    return _archived(file, manifest)
+
+
+def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dry_run: bool) -> Document:
+    """Free what nothing needs."""
+    from upkeep.keep import parse
+
+    kept = parse(keep)
+    with progress.stage("PostgreSQL, ZenML and MLflow"):
+        from db.migrate import upgrade
+        from stacks import session
+
+        opened = session.open_stack(settings, stack)
+        session.open_tracking(opened.databases)
+        upgrade(opened.databases.modelyard)
+    with progress.stage("what nothing needs"):
+        from upkeep.collect import collect as free
+
+        found, size = free(settings, opened.databases, kept, dry_run=dry_run)
+    return {
+        "dry_run": dry_run,
+        "runs": sorted(found.runs.values()),
+        "artifacts": len(found.artifacts),
+        "versions": [f"{version.name} {version.number}" for version in found.versions],
+        "mlflow_runs": len(found.mlflow_runs),
+        "logged_models": len(found.logged_models),
+        "bentos": list(found.bentos),
+        "paths": [str(path) for path in found.paths],
+        "bytes": size,
+        "stays": dict(found.stays),
+    }
+
+
+def _archived(file: Path, manifest: Manifest) -> Document:
+    files = [member for name, member in manifest.members.items() if name.startswith("home/")]
+    return {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "created_at": manifest.created_at.isoformat(timespec="seconds"),
+        "home": manifest.home,
+        "versions": manifest.versions,
+        "rows": {name: sum(found.rows.values()) for name, found in manifest.databases.items()},
+        "files": len(files),
+    }
