@@ -289,6 +289,25 @@ def gc(
     call.answer(document, reports.collected)
 
 
+@command(app, "import-zenml")
+def import_zenml(
+    call: Call,
+    source: Annotated[
+        str, typer.Argument(help="sqlite:///FILE, or mysql://USER@HOST/DATABASE with MYSQL_PWD set.")
+    ],
+) -> None:
+    """Move an existing ZenML store from SQLite or MySQL to PostgreSQL; the source is only read.
+
+    When the source encrypts its secrets, set ZENML_SECRETS_STORE_ENCRYPTION_KEY to its key. Interrupted, it
+    leaves nothing and can be done again.
+
+    Example: [b]python run.py import-zenml sqlite:///$HOME/.config/zenml/local_stores/default_zen_store/zenml.db[/b]
+    """
+    from console import upkeep
+
+    call.answer(upkeep.import_zenml(call.settings, call.progress, source), reports.imported)
+
+
 @command(stacks, "apply")
 def stack_apply(call: Call, file: Annotated[Path, typer.Argument(help="A stack file.")]) -> None:
     """Make ZenML's stack match a file; prints each change, and the second time that there is none.

@@ -172,7 +172,12 @@ def _wait_until_ready(settings: Settings) -> None:
         late = [one for one in services(settings) if not one["ready"]]
         if not late and not _silent_endpoints(settings):
             return
-        if time.monotonic() > deadline or not supervisor.is_running(settings.home):
+        if not supervisor.is_running(settings.home):
+            raise ModelyardError(
+                "The supervisor of the platform ended, and its services with it. "
+                f"Its log: {supervisor.log_file(settings.home, 'supervisor')}"
+            )
+        if time.monotonic() > deadline:
             names = [str(one["service"]) for one in late] or _silent_endpoints(settings)
             raise ModelyardError(
                 f"After {READY_SECONDS} s there is no answer from {', '.join(names)}. "

@@ -194,6 +194,20 @@ def restored(document: Document) -> RenderableType:
     )
 
 
+def imported(document: Document) -> RenderableType:
+    """How many rows came, by table."""
+    table = _table("table", ">rows here and there")
+    for name, count in document["rows"].items():
+        if count:
+            table.add_row(name, f"{count:,}")
+    total = sum(document["rows"].values())
+    return Group(
+        table,
+        f"All {total:,} rows are here; the source was only read, its artifacts stay where they are.",
+        f"Commands work in ZenML's project {escape(document['project'])}.",
+    )
+
+
 def collected(document: Document) -> RenderableType:
     """What was freed, and why some versions stay."""
     counts = {

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+_KEY = "ZENML_SECRETS_STORE_ENCRYPTION_KEY"
+
 
 def backup(settings: Settings, progress: Progress, file: Path) -> Document:
     """Save databases and artifacts."""
@@ -70,6 +72,34 @@ def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dr
         "bytes": size,
         "stays": dict(found.stays),
     }
+
+
+def import_zenml(settings: Settings, progress: Progress, source: str) -> Document:
+    """Move an existing ZenML store here.
+
+    Raises:
+        UsageError: it cannot be moved, or there is something here already.
+    """
+    import os
+
+    from stacks import session
+    from stacks.platform import credentials, supervisor
+
+    if supervisor.is_running(settings.home):
+        raise UsageError("The platform is up. Stop it before a store is moved into its: python run.py down")
+    source_key = os.environ.get(_KEY)
+    with progress.stage("PostgreSQL and ZenML"):
+        databases = session.connect(settings)
+        session.open_store(databases)
+        from stacks.postgresql import TransferRefused, transfer
+
+        credentials.forget_zenml()
+    with progress.stage("rows"):
+        try:
+            rows = transfer(source, databases.zenml, source_key=source_key, target_key=os.environ[_KEY])
+        except TransferRefused as error:
+            raise UsageError(str(error)) from error
+    return {"rows": rows, "project": session.settle_in()}
 
 
 def _archived(file: Path, manifest: Manifest) -> Document:

@@ -111,6 +111,26 @@ def open_store(databases: Databases, *, shortcuts: bool = True) -> None:
         os.environ["DISABLE_DATABASE_MIGRATION"] = "true"
 
 
+def settle_in() -> str:
+    """Make a store that came from elsewhere usable by commands; returns the project that they work in.
+
+    Commands are ZenML's user `default`, whom a server's store need not have. Of several projects ZenML takes
+    none by itself: then it is `default`, else the oldest.
+    """
+    from zenml.client import Client
+    from zenml.models import UserRequest, UserUpdate
+
+    client = Client()
+    if not client.list_users(name="default").total:
+        client.zen_store.create_user(UserRequest(name="default", active=True, is_admin=True))
+    projects = {project.name: project for project in client.list_projects(size=1000, sort_by="desc:created")}
+    project = projects.get("default") or list(projects.values())[-1]
+    user = client.zen_store.get_user()
+    client.zen_store.update_user(user.id, UserUpdate(default_project_id=project.id))
+    client.set_active_project(project.id)
+    return str(project.name)
+
+
 # What ZenML warns of although all is well, and why it is so.
 _HARMLESS = (
     "Setting the global active stack",  # each command names its stack by environment

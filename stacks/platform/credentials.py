@@ -78,6 +78,15 @@ def teach_zenml(credentials: Credentials) -> None:
         client.create_secret(_SECRET, values)
 
 
+def forget_zenml() -> None:
+    """Take the login out of the secrets of ZenML's store, open in this process; `up` puts it back."""
+    from zenml.client import Client
+
+    client = Client()
+    if client.list_secrets(name=_SECRET).total:
+        client.delete_secret(_SECRET)
+
+
 def teach_mlflow(credentials: Credentials, database: str) -> None:
     """Make MLflow's accounts, in the database at this URL, take the login."""
     with warnings.catch_warnings():

@@ -133,9 +133,9 @@ def test_postgresql_that_was_killed_comes_back_and_the_server_goes_on(
 
 
 def test_an_endpoint_that_was_killed_comes_back_at_its_address(modelyard: CommandLine, first: Done) -> None:
-    trained = modelyard("train", "titanic")
+    trained = modelyard("train", "taxi", "--candidates", "baseline,ridge")
     assert trained.code == 0, trained.stderr
-    assert modelyard("release", "titanic").code == 0
+    assert modelyard("release", "taxi").code == 0
     before = _endpoint(modelyard)
     os.kill(before["pid"], signal.SIGKILL)
     _until(lambda: _endpoint(modelyard)["ready"])
@@ -172,8 +172,11 @@ def test_the_dashboard_shows_runs_and_their_plots_in_a_browser(
     loaded: list[str] = []
     with browser(chromium, login) as page:
         page.on("response", lambda response: loaded.append(response.url))
-        shown = dashboard(page, zenml, login, "train_titanic")
-    assert "compete_gradient_boosting" in shown["run"]
+        shown = dashboard(page, zenml, login, "train_taxi")
+        page.goto(f"{zenml}/projects/default/runs")
+        page.get_by_role("link", name="example_pipeline-").first.click()
+        page.get_by_text("fill_in_missing_values").first.wait_for()
+    assert "compete_ridge" in shown["run"]
     assert "Permutation importance" in shown["visualization"]
     elsewhere = [url for url in loaded if not url.startswith((zenml, "data:", "blob:", "about:"))]
     assert elsewhere == []
@@ -192,7 +195,7 @@ def test_services_end_with_a_supervisor_that_was_killed_and_the_next_up_starts_t
 
 def test_logs_are_there_by_name(modelyard: CommandLine, first: Done) -> None:
     shown = modelyard("logs", "keeper")
-    assert any("The endpoint of titanic serves again" in line for line in shown.document["lines"])
+    assert any("The endpoint of taxi serves again" in line for line in shown.document["lines"])
     unknown = modelyard("logs", "nothing")
     assert unknown.code == 2
     assert "keeper, mlflow" in unknown.document["error"]
@@ -203,7 +206,7 @@ def test_down_stops_all_of_it_and_up_brings_the_endpoints_back(modelyard: Comman
     endpoint = _endpoint(modelyard)
     down = modelyard("down")
     assert down.code == 0, down.stderr
-    assert down.document == {"pages": True, "endpoints": ["titanic"], "postgresql": True, "embedded": True}
+    assert down.document == {"pages": True, "endpoints": ["taxi"], "postgresql": True, "embedded": True}
     pids = [endpoint["pid"], *(one["pid"] for one in before["services"])]
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
@@ -240,7 +243,7 @@ def _service(modelyard: CommandLine, name: str) -> dict[str, Any]:
 
 def _endpoint(modelyard: CommandLine) -> dict[str, Any]:
     rows = modelyard("status").document["use_cases"]
-    found: dict[str, Any] = next(row["endpoint"] for row in rows if row["use_case"] == "titanic")
+    found: dict[str, Any] = next(row["endpoint"] for row in rows if row["use_case"] == "taxi")
     return found
 
 
