@@ -26,7 +26,8 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         description="A PostgreSQL server of your own, `postgresql://user:password@host:port/database`. "
-        "The databases `zenml`, `mlflow` and `modelyard` are made on it. "
+        "The databases `zenml`, `mlflow` and `modelyard` are made on it. TLS by libpq's words, such as "
+        "`?sslmode=verify-full&sslrootcert=ca.pem`. "
         "Unset: an embedded server under the home folder.",
     )
     endpoint_host: str = Field(
