@@ -41,6 +41,7 @@ def dump(url: str, snapshot: str, file: Path) -> None:
         DatabaseError: pg_dump does not do it.
     """
     _run(
+        url,
         *("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"),
         *(f"--file={file}", f"--dbname={_plain(url)}"),
     )
@@ -53,6 +54,7 @@ def restore(url: str, file: Path) -> None:
         DatabaseError: pg_restore does not do it.
     """
     _run(
+        url,
         *("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"),
         *(f"--dbname={_plain(url)}", str(file)),
     )
@@ -182,9 +184,10 @@ def _replaced(name: str) -> str:
     return f"{name}_replaced"
 
 
-def _run(program: str, *arguments: str) -> None:
+def _run(url: str, program: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs that suits the server of this URL."""
     done = subprocess.run(
-        [str(embedded.programs() / program), *arguments],
+        [str(embedded.programs(version(make_url(url))) / program), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

