@@ -27,7 +27,8 @@ class Settings(BaseSettings):
         default=None,
         description="A PostgreSQL server of your own, `postgresql://user:password@host:port/database`. "
         "The databases `zenml`, `mlflow` and `modelyard` are made on it. TLS by libpq's words, such as "
-        "`?sslmode=verify-full&sslrootcert=ca.pem`. "
+        "`?sslmode=verify-full&sslrootcert=ca.pem`. They belong to this home folder, which has the key "
+        "of their secrets; another one is refused. "
         "Unset: an embedded server under the home folder.",
     )
     endpoint_host: str = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -9,6 +10,8 @@ import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Connection, text
 
 from db.databases import Databases, prepare
 from errors import StackError
@@ -36,10 +39,13 @@ def connect(settings: Settings) -> Databases:
 
     Raises:
         DatabaseError: PostgreSQL cannot be reached or used.
+        StackError: the databases belong to another home folder.
     """
     databases = prepare(settings)
     home = settings.home
-    encryption_key, _ = private.keep(home / "zenml" / "secrets.key", lambda: secrets.token_hex(32))
+    key_file = home / "zenml" / "secrets.key"
+    encryption_key, _ = private.keep(key_file, lambda: secrets.token_hex(32))
+    _check_key(databases, encryption_key, key_file)
     os.environ |= {
         "ZENML_CONFIG_PATH": str(home / "zenml"),
         "ZENML_STORE_URL": databases.zenml,
@@ -62,6 +68,34 @@ def connect(settings: Settings) -> Databases:
         "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home / "artifacts" / "mlflow"),
     }
     return databases
+
+
+def _check_key(databases: Databases, key: str, file: Path) -> None:
+    """Refuse databases whose secrets are encrypted with another key, before anything of theirs is changed.
+
+    What the key is, is noted with the database as a hash, from which nobody finds it: it has 256 random bits.
+    """
+    from db.session import advisory_lock, connect
+
+    mine = f"secrets encrypted with key {hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    with connect(databases.zenml) as connection:
+        if (noted := _comment(connection)) is None:
+            with advisory_lock(databases.zenml, "key", wait=True):
+                if (noted := _comment(connection)) is None:
+                    connection.execute(text(f"COMMENT ON DATABASE zenml IS '{mine}'"))
+                    return
+    if noted != mine:
+        raise StackError(
+            f"The databases at {databases.server} belong to another home folder: ZenML's secrets in them are "
+            f"encrypted with another key than the one in {file}. Copy that file from the other home to go on "
+            "here with the same data, or name a server without these databases in MODELYARD_DATABASE_URL."
+        )
+
+
+def _comment(connection: Connection) -> str | None:
+    query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+    comment: str | None = connection.execute(text(query)).scalar_one()
+    return comment
 
 
 def open_stack(settings: Settings, stack: str, *, tracking: bool = True) -> Session:
