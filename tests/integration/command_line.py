@@ -46,6 +46,12 @@ class CommandLine:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def url(self, database: str) -> str:
+        """URL of a database on the home's own server."""
+        folder = self.home / "postgresql"
+        password, port = ((folder / name).read_text() for name in ("password", "port"))
+        return f"postgresql://modelyard:{password}@127.0.0.1:{port}/{database}"
+
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "run.py", *arguments]
         return subprocess.run(

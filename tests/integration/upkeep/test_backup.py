@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -18,13 +17,13 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from console import reports
 from db import databases, dump
 from db.session import connect
 from settings import PROJECT
 from tests.integration.command_line import CommandLine, Done, read
+from tests.integration.postgresql.servers import free_port, rows
 
 SECONDS = 60
 PASSENGER = '{"Pclass": 3, "Sex": "male", "Age": 22, "SibSp": 1, "Parch": 0, "Fare": 7.25, "Embarked": "S"}'
@@ -33,7 +32,7 @@ PASSENGER = '{"Pclass": 3, "Sex": "male", "Age": 22, "SibSp": 1, "Parch": 0, "Fa
 @pytest.fixture(scope="module")
 def modelyard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """A home with a champion that is served, and a secret."""
-    command_line = CommandLine(tmp_path_factory.mktemp("backup") / "home", _free_port())
+    command_line = CommandLine(tmp_path_factory.mktemp("backup") / "home", free_port())
     assert command_line("train", "titanic").code == 0
     assert command_line("release", "titanic").code == 0
     command_line.tool("zenml", "secret", "create", "kept", "--key=naïve 東京")
@@ -65,7 +64,7 @@ def saved(modelyard: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> D
 @pytest.fixture(scope="module")
 def elsewhere(saved: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """Another home, with nothing in it but what was restored."""
-    command_line = CommandLine(tmp_path_factory.mktemp("elsewhere") / "a longer name of a home", _free_port())
+    command_line = CommandLine(tmp_path_factory.mktemp("elsewhere") / "a longer name of a home", free_port())
     done = command_line("restore", saved.document["file"])
     assert done.code == 0, done.stderr
     assert "local resources" not in done.stderr
@@ -114,15 +113,15 @@ def test_no_path_of_the_old_home_is_left_in_the_databases(
 ) -> None:
     old = f"{modelyard.home}/"
     for url in _urls(elsewhere).values():
-        tables = _rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = rows(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         assert tables
         for (table,) in tables:
             query = f'SELECT count(*) FROM "{table}" row WHERE position(%s IN row::text) > 0'
-            assert _rows(url, query, old) == [(0,)], table
+            assert rows(url, query, old) == [(0,)], table
 
 
 def test_the_training_that_went_on_meanwhile_can_be_done_again(elsewhere: CommandLine) -> None:
-    statuses = _rows(_urls(elsewhere)["zenml"], "SELECT status FROM pipeline_run WHERE name LIKE 'train%%'")
+    statuses = rows(_urls(elsewhere)["zenml"], "SELECT status FROM pipeline_run WHERE name LIKE 'train%%'")
     assert sorted(statuses) == [("completed",), ("running",)]
     done = elsewhere("train", "titanic", "--seed", "7")
     assert done.document["version"] == 2, done.stderr
@@ -157,7 +156,7 @@ def test_nobody_who_works_on_the_databases_is_thrown_out(saved: Done, elsewhere:
 
 
 def test_killed_at_any_point_it_is_done_again_and_nothing_is_left_over(saved: Done, tmp_path: Path) -> None:
-    command_line = CommandLine(tmp_path / "home", _free_port())
+    command_line = CommandLine(tmp_path / "home", free_port())
     stages: list[Callable[[], Any]] = [
         lambda: list(command_line.home.glob("restoring-*/databases/*")),
         lambda: "zenml_restoring" in _names(command_line),
@@ -192,7 +191,7 @@ def test_what_was_there_is_gone_after_it_was_replaced(saved: Done, elsewhere: Co
 
 
 def test_a_damaged_backup_changes_nothing(saved: Done, tmp_path: Path) -> None:
-    command_line = CommandLine(tmp_path / "home", _free_port())
+    command_line = CommandLine(tmp_path / "home", free_port())
     damaged = tmp_path / "damaged.tar"
     content = bytearray(Path(saved.document["file"]).read_bytes())
     content[len(content) // 2] ^= 1
@@ -279,35 +278,11 @@ def _killed_when(reached: Callable[[], Any], command_line: CommandLine, *argumen
 
 
 def _urls(command_line: CommandLine) -> dict[str, str]:
-    root = _server(command_line)
-    return {name: databases.text(root.set(database=name)) for name in databases.NAMES}
+    return {name: command_line.url(name) for name in databases.NAMES}
 
 
 def _names(command_line: CommandLine) -> list[str]:
     """Databases of its server; none while that doesn't run."""
     if not (command_line.home / "postgresql" / "port").exists():
         return []
-    return [
-        name for (name,) in _rows(databases.text(_server(command_line)), "SELECT datname FROM pg_database")
-    ]
-
-
-def _server(command_line: CommandLine) -> Any:
-    home = command_line.home / "postgresql"
-    url = make_url(f"postgresql://modelyard@127.0.0.1:{(home / 'port').read_text()}/postgres")
-    return url.set(password=(home / "password").read_text())
-
-
-def _rows(url: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    connection = psycopg2.connect(url)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchall()
-    finally:
-        connection.close()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return [name for (name,) in rows(command_line.url("postgres"), "SELECT datname FROM pg_database")]

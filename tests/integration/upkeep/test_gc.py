@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import psycopg2
@@ -17,6 +15,7 @@ import pytest
 from console import reports
 from settings import PROJECT
 from tests.integration.command_line import CommandLine, Done, read
+from tests.integration.postgresql.servers import free_port, rows
 
 OLD = 2 * 24 * 3600
 """Seconds; files that nothing names go after a day."""
@@ -27,9 +26,7 @@ _VERSIONS = "SELECT version FROM model_versions WHERE current_stage <> 'Deleted_
 @pytest.fixture(scope="module")
 def modelyard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """Version 2 is champion and serves, 3 was released between, 1 and 4 never were, 5 is the newest."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = int(probe.getsockname()[1])
-    command_line = CommandLine(tmp_path_factory.mktemp("gc") / "home", port)
+    command_line = CommandLine(tmp_path_factory.mktemp("gc") / "home", free_port())
     # Whose data steps the others take from the cache; the next model takes its place.
     assert command_line("train", "titanic", "--candidates", "baseline").document["champion"] == 1
     for seed in (1, 2, 3, 4):
@@ -119,9 +116,9 @@ def test_the_run_whose_cached_steps_the_champion_was_made_with_stays(
     modelyard: CommandLine, freed: Done
 ) -> None:
     query = 'SELECT "index" FROM pipeline_run WHERE name LIKE \'train%%\' ORDER BY "index"'
-    assert _rows(modelyard, "zenml", query) == [(1,), (2,), (3,), (5,)]
+    assert rows(modelyard.url("zenml"), query) == [(1,), (2,), (3,), (5,)]
     uncached = "SELECT count(*) FROM step_run WHERE status = 'cached' AND original_step_run_id IS NULL"
-    assert _rows(modelyard, "zenml", uncached) == [(0,)]
+    assert rows(modelyard.url("zenml"), uncached) == [(0,)]
 
 
 def test_the_endpoint_goes_on_and_the_champion_can_be_reproduced(modelyard: CommandLine, freed: Done) -> None:
@@ -139,24 +136,24 @@ def test_a_superseded_release_can_be_released_again(modelyard: CommandLine, free
 
 
 def test_everything_that_is_still_named_is_there(modelyard: CommandLine, freed: Done) -> None:
-    uris = _rows(modelyard, "zenml", "SELECT uri FROM artifact_version")
-    uris += _rows(modelyard, "mlflow", "SELECT artifact_location FROM logged_models")
+    uris = rows(modelyard.url("zenml"), "SELECT uri FROM artifact_version")
+    uris += rows(modelyard.url("mlflow"), "SELECT artifact_location FROM logged_models")
     assert len(uris) > 30
     assert [uri for (uri,) in uris if not Path(uri).exists()] == []
 
 
 def test_nothing_of_what_went_is_left_in_either_store(modelyard: CommandLine, freed: Done) -> None:
-    runs = {name for (name,) in _rows(modelyard, "zenml", "SELECT name FROM pipeline_run")}
+    runs = {name for (name,) in rows(modelyard.url("zenml"), "SELECT name FROM pipeline_run")}
     assert runs.isdisjoint(freed.document["runs"])
     query = "SELECT count(*) FROM runs WHERE name = ANY(%s)"
-    assert _rows(modelyard, "mlflow", query, freed.document["runs"]) == [(0,)]
-    versions = _rows(modelyard, "mlflow", _VERSIONS)
+    assert rows(modelyard.url("mlflow"), query, freed.document["runs"]) == [(0,)]
+    versions = rows(modelyard.url("mlflow"), _VERSIONS)
     assert versions == [(2,), (3,), (5,)]
     unlinked = """
         SELECT count(*) FROM artifact_version v WHERE save_type = 'step_output'
         AND NOT EXISTS (SELECT FROM step_run_output_artifact o WHERE o.artifact_id = v.id)
     """
-    assert _rows(modelyard, "zenml", unlinked) == [(0,)]
+    assert rows(modelyard.url("zenml"), unlinked) == [(0,)]
 
 
 def test_what_a_killed_step_left_goes_and_what_may_be_at_work_stays(
@@ -167,8 +164,10 @@ def test_what_a_killed_step_left_goes_and_what_may_be_at_work_stays(
 
 
 def test_what_a_person_saved_by_hand_stays(modelyard: CommandLine, own: str, freed: Done) -> None:
-    assert _rows(modelyard, "zenml", "SELECT count(*) FROM artifact WHERE name = 'saved by hand'") == [(1,)]
-    [(folder,)] = _rows(modelyard, "mlflow", "SELECT artifact_uri FROM runs WHERE run_uuid = %s", own)
+    assert rows(modelyard.url("zenml"), "SELECT count(*) FROM artifact WHERE name = 'saved by hand'") == [
+        (1,)
+    ]
+    [(folder,)] = rows(modelyard.url("mlflow"), "SELECT artifact_uri FROM runs WHERE run_uuid = %s", own)
     assert Path(folder, "note.txt").read_text() == "mine"
 
 
@@ -179,7 +178,7 @@ def test_an_age_keeps_all_that_is_younger(modelyard: CommandLine, freed: Done) -
 
 
 def test_nothing_is_freed_while_a_training_goes_on(modelyard: CommandLine, freed: Done) -> None:
-    connection = _connect(modelyard, "modelyard")
+    connection = psycopg2.connect(modelyard.url("modelyard"))
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(%s)", (crc32(b"train titanic"),))
@@ -200,26 +199,5 @@ def test_even_when_nothing_is_to_be_kept_the_champion_stays(modelyard: CommandLi
 
 def _bento(modelyard: CommandLine, version: int) -> str:
     query = "SELECT DISTINCT bento FROM releases WHERE model_version = %s"
-    [(tag,)] = _rows(modelyard, "modelyard", query, version)
+    [(tag,)] = rows(modelyard.url("modelyard"), query, version)
     return str(tag)
-
-
-def _rows(modelyard: CommandLine, database: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
-    connection = _connect(modelyard, database)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchall()
-    finally:
-        connection.close()
-
-
-def _connect(modelyard: CommandLine, database: str) -> Any:
-    folder = modelyard.home / "postgresql"
-    return psycopg2.connect(
-        host="127.0.0.1",
-        port=int((folder / "port").read_text()),
-        user="modelyard",
-        password=(folder / "password").read_text(),
-        dbname=database,
-    )
