@@ -114,7 +114,7 @@ def plan(home: Path, databases: Databases, keep: Keep, now: datetime) -> Plan:
         versions=leaves,
         mlflow_runs=list(mlflow_runs),
         logged_models=list(models),
-        bentos=_bentos(home, releases, keep, now),
+        bentos=_bentos(home, releases, stays, keep, now),
         paths=sorted(
             {path for path in map(Path, given_up) if path.exists()}.union(
                 _unnamed(home / "artifacts", needed | given_up, now)
@@ -208,7 +208,13 @@ def _tracked(
     )
 
 
-def _bentos(home: Path, releases: Sequence[Any], keep: Keep, now: datetime) -> dict[str, Path]:
+def _bentos(
+    home: Path,
+    releases: Sequence[Any],
+    stays: Iterable[tuple[registry.Version, str]],
+    keep: Keep,
+    now: datetime,
+) -> dict[str, Path]:
     """Folders of Bentos that can go, by tag: neither a champion's nor one that serves, nor new.
 
     A released version's Bento is made again, the same one, when it is released again.
@@ -217,9 +223,7 @@ def _bentos(home: Path, releases: Sequence[Any], keep: Keep, now: datetime) -> d
     for name in {row.use_case for row in releases}:
         own = [row for row in releases if row.use_case == name]
         needed |= {row.bento for row in keep.of(own, lambda row: row.created_at, now)}
-    champions = {
-        (name, champion.number) for name in usecases.names() if (champion := registry.champion(name))
-    }
+    champions = {(version.name, version.number) for version, reason in stays if reason == registry.CHAMPION}
     needed |= {row.bento for row in releases if (row.use_case, row.model_version) in champions}
     store = home / "bentoml" / "bentos"
     found = {f"{path.parent.name}:{path.name}": path for path in store.glob("*/*") if path.is_dir()}

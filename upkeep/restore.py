@@ -31,17 +31,17 @@ def restore(settings: Settings, file: Path, *, replace: bool) -> Manifest:
 
     Everything is unpacked, checked, restored and counted beside what is here; only then all three databases
     change places in one transaction. Killed at any point, the same command does it again from the start.
-    Files that are here and not in the backup stay; `gc` finds them.
+    Files that are here and not in the backup stay; `gc` frees those of ZenML's artifacts.
 
     Raises:
-        UsageError: the file is no backup, does not fit what is installed here, or there is something here
-            already and `replace` is false.
-        ModelyardError: the file is damaged, or somebody is at work on the databases.
-        DatabaseError: PostgreSQL does not take it.
+        UsageError: the file is no backup, does not fit what is installed here, there is something here
+            already and `replace` is false, or somebody is at work on it.
+        ModelyardError: the file is damaged.
+        DatabaseError: PostgreSQL does not take it, or a backup, another restore or gc is under way.
     """
     manifest = archive.read_manifest(file)
     server = databases.reach(settings)
-    check_versions(manifest, server)
+    _check_versions(manifest, server)
     with advisory_lock(databases.text(server), LOCK):
         _make_sure_of_room(server, replace=replace)
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _restore(home: Path, server: URL, file: Path, manifest: Manifest, unpacked: 
         dump.drop_beside(server)
 
 
-def check_versions(manifest: Manifest, server: URL) -> None:
+def _check_versions(manifest: Manifest, server: URL) -> None:
     """Refuse a backup that what is installed here could not read.
 
     Older tables of ZenML and of Modelyard are brought up to date by the next command; MLflow's are not.
