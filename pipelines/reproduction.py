@@ -34,11 +34,12 @@ def reproduce(use_case: str, version: int, downloads: Path) -> Reproduced:
     from tracking import registry
     from training import fingerprint
     from training.plan import Plan
+    from usecases.files import kind, path
 
     recorded = registry.load(registry.find(use_case, str(version))).provenance
     plan = Plan.model_validate(recorded["plan"])
-    files = [Path(file) for file in plan.files]
-    if not all(file.is_file() for file in files):
+    files = [path(file) for file in plan.files]
+    if not all(kind(file) == "file" for file in files):
         try:
             files = list(usecases.load(use_case).locate(plan.source, plan.months, downloads))
         except UsageError as error:

@@ -1,13 +1,17 @@
 """Train: ingest → validate → clean → split → compete (a step per candidate) → select → evaluate →
-explain → register → gate → promote."""
+explain → register → gate → promote.
+
+Many data files are read, validated and cleaned by a step each: prepare (a step per file) → gather → split → …
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.run import Run, run
+from pipelines.start import start
 
 if TYPE_CHECKING:
     from training.evaluation import Evaluation
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     from training.plan import Plan
     from training.promotion import Promotion
     from training.search import Comparison
+
+TOGETHER = 2
+"""So many data files are read by one step; more of them by a step each."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +52,11 @@ def train(plan: Plan) -> Trained:
         training,
         {"plan": plan.model_dump(mode="json"), "champion": champion.number if champion else None},
     )
+    each = len(plan.files) > TOGETHER
     return Trained(
         run=finished,
-        rows=finished.output("validate", "rows"),
-        dropped=finished.output("clean", "dropped"),
+        rows=finished.output("gather" if each else "validate", "rows"),
+        dropped=finished.output("gather" if each else "clean", "dropped"),
         comparison=finished.output("select", "comparison"),
         evaluation=finished.output("evaluate", "evaluation"),
         judgement=finished.output("gate", "judgement"),
@@ -63,7 +71,9 @@ def training(plan: dict[str, Any], champion: int | None) -> None:
     name, seed = plan["use_case"], plan["seed"]
     train, validation = rows_of(plan)
     competed = [
-        model.compete(name, candidate, train, validation, plan["trials"], seed, id=f"compete_{candidate}")
+        start(
+            model.compete, name, candidate, train, validation, plan["trials"], seed, id=f"compete_{candidate}"
+        )
         for candidate in plan["candidates"]
     ]
     best, comparison = model.select(
@@ -73,7 +83,7 @@ def training(plan: dict[str, Any], champion: int | None) -> None:
     model.explain(name, best, validation, seed)
     version = model.register(plan, best, evaluation, comparison, validation)
     judgement = model.gate(name, evaluation)
-    model.promote(name, version, judgement)
+    model.promote(name, version, judgement, champion)
 
 
 def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:
@@ -84,11 +94,29 @@ def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:
     """
     from steps import data
 
-    name, fingerprint = plan["use_case"], plan["fingerprint"]
+    name, files, fingerprint = plan["use_case"], plan["files"], plan["fingerprint"]
     made_with = {part: fingerprint[part] for part in ("code", "lock", "python")}
     made_with["purpose"] = purpose
-    raw = data.ingest(name, plan["files"], fingerprint["data"], made_with)
-    data.validate(name, raw)
-    clean, _ = data.clean(name, raw, after="validate")
+    if len(files) > TOGETHER:
+        prepared = [
+            start(data.reading(data.prepare, [file]), name, digest, made_with, id=f"prepare_{label}")
+            for label, file, digest in _each(files, fingerprint["data"])
+        ]
+        parts = (list(outputs) for outputs in zip(*prepared, strict=True))
+        clean, _, _ = data.gather(name, *parts)
+    else:
+        raw = data.reading(data.ingest, files)(name, fingerprint["data"], made_with)
+        checked = start(data.validate, name, raw)
+        clean, _ = data.clean(name, raw, after=checked)
     train, validation = data.split(name, clean, plan["cutoff"], plan["seed"])
     return train, validation
+
+
+def _each(files: Sequence[str], digests: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """What its step is called after, path, and name with digest of each data file."""
+    from usecases.files import path
+
+    paths = [path(file) for file in files]
+    alone = len({path.stem for path in paths}) == len(paths)
+    for file, at in zip(files, paths, strict=True):
+        yield at.stem if alone else at.name, file, {at.name: digests[at.name]}

@@ -1,9 +1,9 @@
 """The three steps of the hello world; each ends with a check of what it made."""
 
-from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
+from upath import UPath
 from zenml import log_metadata, step
 
 
@@ -29,7 +29,7 @@ def export_titanic_clean(titanic: pd.DataFrame, folder: str) -> Annotated[str, "
     """Write the rows as CSV; checks that the file reads back the same."""
     from usecases.titanic import example
 
-    path = Path(folder) / example.EXPORTED
+    path = UPath(folder) / example.EXPORTED
     example.export_titanic_clean(titanic, path)
     log_metadata({"file": str(path), "rows": len(titanic)})
     return str(path)

@@ -5,9 +5,11 @@ from typing import Annotated
 import pandas as pd
 from sklearn.pipeline import Pipeline
 from zenml import get_step_context, log_metadata, step
+from zenml.enums import StepRuntime
 from zenml.types import HTMLString
 
 import usecases
+from errors import TrackingError
 from training.evaluation import Evaluation
 from training.gates import Judgement
 from training.plan import Plan
@@ -15,30 +17,35 @@ from training.promotion import Promotion
 from training.search import Comparison, Result
 
 
-@step(experiment_tracker=True)
+# The runtime says that it gets a pod of its own on Kubernetes.
+@step(runtime=StepRuntime.ISOLATED)
 def compete(
     use_case: str, candidate: str, train: pd.DataFrame, validation: pd.DataFrame, trials: int, seed: int
 ) -> tuple[Annotated[Pipeline, "model"], Annotated[Result, "result"]]:
     """Search, fit and score one candidate."""
-    from tracking.runs import log_candidate
     from training.search import compete
 
     case = usecases.load(use_case)
     model, result = compete(case, case.candidate(candidate), train, validation, trials=trials, seed=seed)
-    metrics = {case.metric.name: result.scores.overall.value, "seconds": result.seconds}
-    log_candidate(candidate, result.parameters, metrics)
-    log_metadata({**metrics})
+    log_metadata({case.metric.name: result.scores.overall.value, "seconds": result.seconds})
     return model, result
 
 
-@step
+# MLflow hears of all candidates here, and not of each in its own step: those run side by side, and each would
+# begin an MLflow run of its own.
+@step(experiment_tracker=True)
 def select(
     use_case: str, models: list[Pipeline], results: list[Result]
 ) -> tuple[Annotated[Pipeline, "model"], Annotated[Comparison, "comparison"]]:
     """Choose the candidate with the best score on the validation rows."""
+    from tracking.runs import log_candidate
     from training.search import compare
 
-    comparison = compare(usecases.load(use_case), results)
+    case = usecases.load(use_case)
+    for result in results:
+        metrics = {case.metric.name: result.scores.overall.value, "seconds": result.seconds}
+        log_candidate(result.candidate, result.parameters, metrics)
+    comparison = compare(case, results)
     names = [result.candidate for result in results]
     return models[names.index(comparison.winner)], comparison
 
@@ -141,22 +148,38 @@ def gate(use_case: str, evaluation: Evaluation) -> Annotated[Judgement, "judgeme
 
 # Not cached: it changes the registry, so what it did once says nothing about what the registry holds now.
 @step(enable_cache=False, experiment_tracker=True)
-def promote(use_case: str, version: int, judgement: Judgement) -> Annotated[Promotion, "promotion"]:
-    """Make the version champion when all gates passed, challenger otherwise."""
+def promote(
+    use_case: str, version: int, judgement: Judgement, champion: int | None
+) -> Annotated[Promotion, "promotion"]:
+    """Make the version champion when all gates passed, challenger otherwise.
+
+    Raises:
+        TrackingError: `champion`, which it was judged against, was replaced meanwhile.
+    """
     from tracking import registry
 
     candidate = registry.find(use_case, str(version))
     before = registry.champion(use_case)
     stands = before is not None and before.number == version
+    now = before.number if before else None
+    if not stands and now != champion:
+        raise TrackingError(
+            f"{use_case} version {version} was judged against {_named(champion)}, but another training made "
+            f"{_named(now)} meanwhile. Train again: it takes little, all else is cached."
+        )
     if not stands and judgement.passed:
         registry.crown(candidate)
     elif not stands:
         registry.challenge(candidate)
     promotion = Promotion(
         version=version,
-        before=before.number if before else None,
+        before=now,
         promoted=judgement.passed and not stands,
         stands=stands,
     )
     log_metadata(promotion.model_dump(exclude_none=True))
     return promotion
+
+
+def _named(champion: int | None) -> str:
+    return "no champion" if champion is None else f"champion {champion}"

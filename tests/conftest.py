@@ -72,3 +72,26 @@ def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an S3 server that all tests share."""
+    from tests import s3 as tests_s3  # with Amazon's client, which takes its time
+
+    with tests_s3.serving(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URL of an empty bucket, and an environment as of a person who uses it."""
+    from s3fs import S3FileSystem
+
+    from tests import s3 as tests_s3
+
+    for name, value in tests_s3.environment(s3).items():
+        monkeypatch.setenv(name, value)
+    yield tests_s3.make_bucket(s3)
+    # They would go on with the server and the keys of this test.
+    S3FileSystem.clear_instance_cache()

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
+from io import BufferedReader
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from errors import DataError
 from settings import PROJECT
+from usecases import files
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 LOCK = PROJECT / "requirements.txt"
 # The folders whose code decides what comes out of a training.
 _CODE = ("usecases", "training", "steps", "pipelines")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+UPLOADS = "data"
+"""Folder of a store under which each file lies in a folder that is named by the SHA-256 of its bytes."""
 
 
 class Fingerprint(BaseModel):
@@ -24,7 +34,7 @@ class Fingerprint(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: dict[str, str]
-    """File name → SHA-256 of its bytes."""
+    """File name → SHA-256 of its bytes; `etag:…` where a store gives one."""
     code: str
     """SHA-256 over the project's training code, as it lies on disk."""
     commit: str
@@ -49,14 +59,14 @@ class Fingerprint(BaseModel):
         return lines
 
 
-def take(files: Sequence[Path], use_case: str) -> Fingerprint:
-    """Fingerprint of a training on `files` with the code and environment at hand.
+def take(paths: Sequence[UPath], use_case: str) -> Fingerprint:
+    """Fingerprint of a training on the data files `paths` with the code and environment at hand.
 
     Raises:
         DataError: two files have the same name, or one cannot be read.
     """
     return Fingerprint(
-        data=of_files(files),
+        data=of_files(paths),
         code=of_code(use_case),
         commit=commit(),
         lock=of_file(LOCK),
@@ -64,27 +74,41 @@ def take(files: Sequence[Path], use_case: str) -> Fingerprint:
     )
 
 
-def of_file(path: Path) -> str:
+def of_file(path: UPath | Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
-def of_files(files: Sequence[Path]) -> dict[str, str]:
-    """File name → SHA-256.
+def of_data(path: UPath) -> str:
+    """What says that a data file is still the same: the SHA-256 of its bytes where that is cheap.
+
+    Of an uploaded file it is in the path. Others that are not on this machine may be large: the store's ETag
+    does, with the size, and only without one the bytes are read.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    remote = not files.is_here(path)
+    if remote and path.parent.parent.name == UPLOADS and _DIGEST.fullmatch(path.parent.name):
+        return path.parent.name
+    with files.reaching(path):
+        mark = files.etag(path) if remote else None
+        return of_file(path) if mark is None else mark
+
+
+def of_files(paths: Sequence[UPath]) -> dict[str, str]:
+    """File name → SHA-256, or ETag (`of_data`).
 
     Raises:
         DataError: two files have the same name, or one cannot be read.
     """
-    if len({path.name for path in files}) < len(files):
+    if len({path.name for path in paths}) < len(paths):
         raise DataError(
             "Data files must differ in name, since they are recorded by it; got "
-            + ", ".join(sorted(str(path) for path in files))
+            + ", ".join(sorted(str(path) for path in paths))
         )
-    try:
-        return {path.name: of_file(path) for path in files}
-    except OSError as error:
-        raise DataError(f"Cannot read the data file {error.filename}: {error.strerror}.") from error
+    return {path.name: of_data(path) for path in paths}
 
 
 def of_code(use_case: str) -> str:

@@ -14,6 +14,8 @@ from training.fingerprint import Fingerprint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from upath import UPath
+
     from usecases.base import UseCase
 
 
@@ -26,7 +28,7 @@ class Plan(BaseModel):
     source: str
     months: list[str] | None
     files: list[str]
-    """Paths of the data files when it was planned."""
+    """Paths or URLs of the data files when it was planned."""
     fingerprint: Fingerprint
     cutoff: str | None
     candidates: list[str]
@@ -51,6 +53,29 @@ def make(
         UsageError: an option that the use case does not know or that makes no sense for it.
         DataError: the data files are missing or cannot be read.
     """
+    there = check(use_case, cutoff, candidates)
+    chosen = source or next(iter(use_case.sources))
+    files = use_case.locate(chosen, months, downloads)
+    return Plan(
+        use_case=use_case.name,
+        source=chosen,
+        months=list(months) if months else None,
+        files=[str(path) for path in files],
+        fingerprint=fingerprint.take(files, use_case.name),
+        cutoff=cutoff or use_case.default_cutoff,
+        # In the use case's order, whichever order they were asked for: the same work, the same cache.
+        candidates=[name for name in there if not candidates or name in candidates],
+        trials=trials,
+        seed=seed,
+    )
+
+
+def check(use_case: UseCase, cutoff: str | None, candidates: Sequence[str] | None) -> list[str]:
+    """Whether the options make sense for the use case; returns the names of its candidates.
+
+    Raises:
+        UsageError: they do not.
+    """
     if cutoff is not None and use_case.default_cutoff is None:
         raise UsageError(f"{use_case.name} is not split by time, so --cutoff means nothing to it.")
     there = [candidate.name for candidate in use_case.candidates]
@@ -59,17 +84,17 @@ def make(
         raise UsageError(
             f"{use_case.name} has no candidate {', '.join(unknown)}; it has: {', '.join(there)}."
         )
-    chosen = source or next(iter(use_case.sources))
-    files = use_case.locate(chosen, months, downloads)
-    return Plan(
-        use_case=use_case.name,
-        source=chosen,
-        months=list(months) if months else None,
-        files=[str(path.resolve()) for path in files],
-        fingerprint=fingerprint.take(files, use_case.name),
-        cutoff=cutoff or use_case.default_cutoff,
-        # In the use case's order, whichever order they were asked for: the same work, the same cache.
-        candidates=[name for name in there if not candidates or name in candidates],
-        trials=trials,
-        seed=seed,
-    )
+    return there
+
+
+def upload(plan: Plan, folder: UPath) -> Plan:
+    """The plan with its files where pods can read them: those of this machine are put below `folder`.
+
+    Raises:
+        DataError: a file cannot be read, or `folder` not be written to.
+    """
+    from training.upload import upload as put
+    from usecases.files import path
+
+    there = put([path(file) for file in plan.files], folder)
+    return plan.model_copy(update={"files": [str(file) for file in there]})

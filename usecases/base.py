@@ -25,6 +25,7 @@ from pydantic import BaseModel
 
 if TYPE_CHECKING:
     import pandera.pandas as pa
+    from upath import UPath
 
 Array = npt.NDArray[np.float64]
 Parameter = float | int | str | bool | None
@@ -118,16 +119,19 @@ class UseCase:
     task: Literal["regression", "classification"]
     target: str
     """Column that `clean` leaves in the frame and the model predicts."""
-    locate: Callable[[str, Sequence[str] | None, Path], Sequence[Path]]
-    """(source, months, download folder) → the data files, downloaded when the source is remote.
-    `source` is a name out of `sources`, a folder, or files separated by commas."""
+    locate: Callable[[str, Sequence[str] | None, Path], Sequence[UPath]]
+    """(source, months, download folder) → the data files, downloaded when a named source is remote.
+    `source` is a name out of `sources`, a folder, or files separated by commas; paths or URLs
+    (usecases/files.py)."""
     sources: Mapping[str, str]
     """Named sources → one line on each; the first is the default and works offline."""
-    read: Callable[[Sequence[Path]], pd.DataFrame]
-    """Data files → raw rows."""
+    read: Callable[[Sequence[UPath]], pd.DataFrame]
+    """Data files → raw rows, numbered from 0, in types that do not depend on what a file happens to hold."""
     raw_schema: Callable[[], pa.DataFrameSchema]
     """What raw rows must look like (a function: pandera is not needed to serve)."""
     clean: Callable[[pd.DataFrame], Cleaned]
+    """Raw rows → rows to learn from, numbered from 0. It judges each row by itself: many files are cleaned
+    one by one, and together they give the same rows."""
     split: Callable[[pd.DataFrame, str | None, int], Split]
     """(clean rows, cutoff date or None, seed) → training and validation rows."""
     default_cutoff: str | None

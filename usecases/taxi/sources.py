@@ -7,10 +7,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pandas as pd
 
 from errors import DataError, UsageError
+from usecases import files
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 SAMPLE = Path(__file__).parent / "sample" / "green_tripdata_sample.parquet"
 PUBLISHER = "https://d37ci6vzurychx.cloudfront.net/trip-data"
@@ -38,64 +43,66 @@ _RETRIES = 3
 
 def locate(
     source: str, months: Sequence[str] | None, cache: Path, *, publisher: str = PUBLISHER
-) -> list[Path]:
+) -> list[UPath]:
     """Files of a named source, a folder (with `months`, only theirs) or a list separated by commas.
 
     Raises:
         UsageError: no such source, or months that are malformed or mean nothing to it.
-        DataError: files are missing, or the publisher cannot be reached.
+        DataError: files are missing, or the publisher or a store cannot be reached.
     """
     _check(months)
     if source == "sample":
         if months:
             raise UsageError("The sample is one file; months can be chosen with --source tlc or a folder.")
-        return [SAMPLE]
+        return [files.path(SAMPLE)]
     if source == "tlc":
         return [_download(month, cache, publisher) for month in months or DEFAULT_MONTHS]
-    if Path(source).is_dir():
-        return _in_folder(Path(source), months)
-    files = [Path(part.strip()) for part in source.split(",")]
-    missing = [str(file) for file in files if not file.is_file()]
-    if missing:
-        raise UsageError(
-            f"There is no source, folder or file {', '.join(missing)}; named sources: {', '.join(SOURCES)}."
-        )
+    if "," not in source and files.kind(folder := files.path(source)) == "directory":
+        return _in_folder(folder, months)
+    found = files.named(source, SOURCES)
     if months:
         raise UsageError("Months choose files of a folder or of --source tlc; these files are named already.")
-    return files
+    return found
 
 
-def read(paths: Sequence[Path]) -> pd.DataFrame:
+def read(paths: Sequence[UPath]) -> pd.DataFrame:
     """Raw trips of parquet files, only the columns that are used, in the types of `COLUMNS`.
 
     Raises:
         DataError: a file is no parquet or damaged, lacks a column, or has other values in it.
     """
+    frames = []
+    for path in paths:
+        with files.reaching(path), files.open_parts(path) as file:
+            frames.append(_trips(path, file))
+    together: pd.DataFrame = pd.concat(frames, ignore_index=True)
+    return together
+
+
+def _trips(path: UPath, file: IO[bytes]) -> pd.DataFrame:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([(name, pa.type_for_alias(type_)) for name, type_ in COLUMNS.items()])
-    frames = []
-    for path in paths:
-        try:
-            missing = [column for column in COLUMNS if column not in pq.read_schema(path).names]
-            table = None if missing else pq.read_table(path, columns=schema.names, partitioning=None)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} cannot be read as parquet: {error}") from error
-        if table is None:
-            raise DataError(
-                f"{path} has no column {', '.join(missing)}; expected the published trip records "
-                f"with {', '.join(COLUMNS)}."
-            )
-        try:
-            frames.append(table.select(schema.names).cast(schema).to_pandas())
-        except pa.ArrowException as error:
-            raise DataError(
-                f"{path} has values of another type than the published trip records "
-                f"({', '.join(map(' '.join, COLUMNS.items()))}): {error}"
-            ) from error
-    together: pd.DataFrame = pd.concat(frames, ignore_index=True)
-    return together
+    try:
+        parquet = pq.ParquetFile(file, pre_buffer=True)
+        missing = [column for column in COLUMNS if column not in parquet.schema_arrow.names]
+        table = None if missing else parquet.read(columns=schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} cannot be read as parquet: {error}") from error
+    if table is None:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}; expected the published trip records "
+            f"with {', '.join(COLUMNS)}."
+        )
+    try:
+        trips: pd.DataFrame = table.select(schema.names).cast(schema).to_pandas()
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{path} has values of another type than the published trip records "
+            f"({', '.join(map(' '.join, COLUMNS.items()))}): {error}"
+        ) from error
+    return trips
 
 
 def _check(months: Sequence[str] | None) -> None:
@@ -106,8 +113,8 @@ def _check(months: Sequence[str] | None) -> None:
         raise UsageError(f"Each month can be named once; got {', '.join(months or ())}.")
 
 
-def _in_folder(folder: Path, months: Sequence[str] | None) -> list[Path]:
-    found = {match[1]: path for path in sorted(folder.iterdir()) if (match := _FILE.fullmatch(path.name))}
+def _in_folder(folder: UPath, months: Sequence[str] | None) -> list[UPath]:
+    found = {match[1]: path for path in files.entries(folder) if (match := _FILE.fullmatch(path.name))}
     there = ", ".join(found) or "none"
     if not found:
         raise DataError(f"The folder {folder} holds no green_tripdata_YYYY-MM.parquet.")
@@ -117,7 +124,7 @@ def _in_folder(folder: Path, months: Sequence[str] | None) -> list[Path]:
     return [found[month] for month in months or found]
 
 
-def _download(month: str, cache: Path, publisher: str) -> Path:
+def _download(month: str, cache: Path, publisher: str) -> UPath:
     """The publisher's file of a month; its checksum is recorded at the first download and checked later."""
     import pooch
     import requests
@@ -148,4 +155,4 @@ def _download(month: str, cache: Path, publisher: str) -> Path:
         draft = record.with_suffix(f".{os.getpid()}")
         draft.write_text(f"{pooch.file_hash(str(path))}\n")
         draft.replace(record)
-    return path
+    return files.path(path)

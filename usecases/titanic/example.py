@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 import pandas as pd
+from upath import UPath
 
 from errors import DataError
 
@@ -43,7 +44,7 @@ def fill_in_missing_values(titanic: pd.DataFrame) -> pd.DataFrame:
     return kept.fillna({column: statistics.median_high(kept[column].dropna()) for column in KEPT})
 
 
-def export_titanic_clean(titanic: pd.DataFrame, path: Path) -> None:
+def export_titanic_clean(titanic: pd.DataFrame, path: UPath) -> None:
     """Write the rows to `path` as CSV, whole or not at all.
 
     Raises:
@@ -51,7 +52,9 @@ def export_titanic_clean(titanic: pd.DataFrame, path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.new")
-    titanic.to_csv(draft, index=False)
-    if not pd.read_csv(draft).equals(titanic.reset_index(drop=True)):
+    draft.write_text(titanic.to_csv(index=False))
+    with draft.open() as file:
+        written = pd.read_csv(file)
+    if not written.equals(titanic.reset_index(drop=True)):
         raise DataError(f"{draft} does not read back as it was written.")
-    draft.replace(path)
+    draft.rename(path)

@@ -48,7 +48,7 @@ def test_files_of_the_same_name_are_refused_since_their_record_would_be_ambiguou
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"Cannot read the data file .*gone\.csv"):
+    with pytest.raises(DataError, match=r"Cannot read .*gone\.csv"):
         fingerprint.of_files([tmp_path / "gone.csv"])
 
 

@@ -84,6 +84,20 @@ def test_cleaning_accounts_for_every_row_and_does_not_change_its_input(name: str
 
 
 @each
+@pytest.mark.parametrize("size", [1, 100, 5_000])
+def test_cleaning_judges_each_row_by_itself(name: str, size: int, tmp_path: Path) -> None:
+    case = usecases.load(name)
+    raw = case.read(case.locate(next(iter(case.sources)), None, tmp_path)).head(100 * size)
+    whole = case.clean(raw)
+    parts = [case.clean(raw.iloc[start : start + size]) for start in range(0, len(raw), size)]
+    together = pd.concat([part.frame for part in parts], ignore_index=True)
+    pd.testing.assert_frame_equal(together, whole.frame, check_exact=True)
+    assert all(part.frame.index.equals(pd.RangeIndex(len(part.frame))) for part in parts)
+    assert whole.dropped == {reason: sum(part.dropped[reason] for part in parts) for reason in whole.dropped}
+    assert all(part.dropped.keys() == whole.dropped.keys() for part in parts)
+
+
+@each
 def test_training_and_validation_rows_are_all_rows_once_and_the_same_each_time(name: str) -> None:
     case = usecases.load(name)
     numbered = rows(name).assign(number=range(len(rows(name))))

@@ -56,6 +56,23 @@ def test_a_file_that_is_not_the_list_is_named(content: bytes, reason: str, tmp_p
         TITANIC.read(TITANIC.locate(str(tmp_path / "list.csv"), None, tmp_path))
 
 
+def test_columns_have_the_same_types_whatever_a_file_happens_to_hold(tmp_path: Path) -> None:
+    listed = pd.read_csv(passengers.LIST)
+    whole_years = listed[listed["Age"] == 30].assign(Embarked=None)
+    whole_years.astype({"Age": int}).to_csv(tmp_path / "list.csv", index=False)
+    read = passengers.read([tmp_path / "list.csv"])
+    pd.testing.assert_series_equal(read.dtypes, passengers.read([passengers.LIST]).dtypes)
+    assert read["Embarked"].isna().all()
+
+
+def test_a_file_with_text_for_a_number_says_what_was_expected(tmp_path: Path) -> None:
+    listed = pd.read_csv(passengers.LIST).astype({"Pclass": str})
+    listed.loc[3, "Pclass"] = "first"
+    listed.to_csv(tmp_path / "list.csv", index=False)
+    with pytest.raises(DataError, match=r"list\.csv has values of other types than .*Pclass int64.*first"):
+        passengers.read([tmp_path / "list.csv"])
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [("Survived", 2), ("Pclass", 4), ("Sex", "f"), ("Age", -1.0), ("Fare", -0.5), ("Embarked", "X")],
