@@ -1,10 +1,17 @@
 # Every task a developer has; `make help` lists them. Nothing is installed twice.
 .DEFAULT_GOAL := help
-.PHONY: help run test store fast lint types layers lock format docs clean
+.PHONY: help run test store fast lint types layers lock format docs images push test-kubernetes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 STORE := tests/integration/postgresql
+# Images: whichever tool is there builds them; names say which version and commit is in them.
+TOOL ?= $(firstword $(foreach tool,podman buildah docker,$(if $(shell command -v $(tool)),$(tool))))
+BASE ?= python:3.11-slim-bookworm
+COMMIT := $(shell git describe --always --exclude '*' --abbrev=12 --dirty=+changes 2>/dev/null || echo unknown)
+TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)-$(subst +,-,$(COMMIT))
+PREFIX = $(if $(REGISTRY),$(REGISTRY:/=)/)
+IMAGES := $(PREFIX)modelyard:$(TAG) $(PREFIX)modelyard-serving:$(TAG)
 READY := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
 
 help:            ## this list
@@ -40,7 +47,7 @@ format: $(READY) ## rewrite files to the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)   ## docs/commands.md and docs/settings.md, from the code
+docs: $(READY)   ## docs/commands.md, docs/settings.md and the chart's values, from the code
 	@PYTHONPATH=. $(BIN)/python docs/generate.py
 
 lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
@@ -48,6 +55,23 @@ lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 		--custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" serving/requirements.in -c requirements.txt -o serving/requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" images/platform/requirements.in -c requirements.txt \
+		-o images/platform/requirements.txt
+
+images:          ## both container images; BASE=…@sha256:… TAG=… REGISTRY=… TOOL=podman|buildah|docker FLAGS=…
+	@test -n "$(TOOL)" || { echo "Building images takes podman, buildah or docker; none is on PATH."; exit 1; }
+	BUILDAH_LAYERS=true $(TOOL) build $(FLAGS) --build-arg BASE=$(BASE) --build-arg COMMIT=$(COMMIT) \
+		-f images/platform/Dockerfile -t $(PREFIX)modelyard:$(TAG) .
+	BUILDAH_LAYERS=true $(TOOL) build $(FLAGS) --build-arg BASE=$(BASE) --build-arg COMMIT=$(COMMIT) \
+		-f images/serving/Dockerfile -t $(PREFIX)modelyard-serving:$(TAG) .
+
+push: images     ## both images, built and pushed to REGISTRY
+	@test -n "$(REGISTRY)" || { echo "Name the registry: make push REGISTRY=registry.example.com/team"; exit 1; }
+	for image in $(IMAGES); do $(TOOL) push $$image || exit 1; done
+
+test-kubernetes: $(READY) push ## the tests on the cluster that kubectl reaches, with images pushed to REGISTRY
+	MODELYARD_TEST_IMAGE=$(PREFIX)modelyard:$(TAG) $(BIN)/pytest tests/unit/helm tests/kubernetes --durations=15
 
 clean:           ## stop what runs here and delete the environment and all state
 	-@test ! -x $(BIN)/python || $(BIN)/python run.py stop
