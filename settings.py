@@ -1,14 +1,16 @@
 """What a person may set from outside: `MODELYARD_*` environment variables, and nothing else.
 
-Read anew by `Settings()` at the start of a command; importing this module reads nothing.
+Read anew by `read()` at the start of a command; importing this module reads nothing.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator
+from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from errors import UsageError
 
 PROJECT = Path(__file__).resolve().parent
 
@@ -16,7 +18,9 @@ PROJECT = Path(__file__).resolve().parent
 class Settings(BaseSettings):
     """Where things are kept and where endpoints listen."""
 
-    model_config = SettingsConfigDict(env_prefix="MODELYARD_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="MODELYARD_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(
         default=PROJECT / ".modelyard",
@@ -42,12 +46,56 @@ class Settings(BaseSettings):
         description="First port that a local endpoint tries; the next free one above it is taken.",
     )
 
+    artifacts: str | None = Field(
+        default=None,
+        pattern=r"^s3://[^/]+$",
+        description="Bucket of a platform whose pods share no folder, `s3://bucket`: MLflow's server keeps "
+        "its artifacts under `mlflow/` there and serves them, backups of the databases are under `backups/`. "
+        "Its server and keys as every S3 client takes them: `AWS_ENDPOINT_URL_S3`, `AWS_REGION`, "
+        "`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`. Unset: the home folder.",
+    )
+    make_bucket: bool = Field(
+        default=False, description="Whether `stacks.platform.migrate` makes the bucket when there is none."
+    )
+    keep_backups: int = Field(
+        default=7,
+        ge=1,
+        description="How many of the newest backups `upkeep.databases save` leaves in the bucket.",
+    )
+    password: SecretStr | None = Field(
+        default=None,
+        min_length=12,
+        description="Password of both pages, instead of the one generated under the home folder.",
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="What ZenML's secrets are encrypted with, instead of the key generated under the home "
+        "folder. Of what was encrypted nothing can be read without it.",
+    )
+    signing_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="What the sessions of both pages are signed with, instead of the key generated under the "
+        "home folder; the same for all servers behind one address.",
+    )
+
     platform_host: str = Field(
         default="127.0.0.1",
         description="Address of ZenML's and MLflow's pages; 127.0.0.1 keeps them to this machine.",
     )
     dashboard_port: int = Field(default=8237, ge=1, le=65535, description="Port of ZenML's dashboard.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of MLflow's pages.")
+
+    kube_context: str | None = Field(
+        default=None,
+        description="Context of kubectl's configuration that `--stack kubernetes` works in. "
+        "Unset: the current one.",
+    )
+    kube_namespace: str = Field(
+        default="modelyard",
+        description="Namespace of that cluster in which the chart is installed.",
+    )
 
     @field_validator("home")
     @classmethod
@@ -60,3 +108,18 @@ class Settings(BaseSettings):
         if url is not None:
             TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
         return url
+
+
+def read() -> Settings:
+    """The settings as the environment has them now.
+
+    Raises:
+        UsageError: one of them is wrong; its value, which may be a secret, is not repeated.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = "\n".join(
+            f"  MODELYARD_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        )
+        raise UsageError(f"Settings are wrong:\n{lines}") from None

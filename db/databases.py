@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
 
 NAMES = ("zenml", "mlflow", "modelyard")
 CONNECT_SECONDS = 10
+_PAUSE = 0.25
+# What a server that answers says of itself while that will change.
+_PASSING = ("starting up", "shutting down", "recovery", "too many", "remaining connection slots")
+
+logger = logging.getLogger("modelyard")
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,31 @@ def reach(settings: Settings) -> URL:
     return url._replace(drivername="postgresql", password=None)
 
 
+def wait(settings: Settings, seconds: float) -> None:
+    """Return once the server takes connections; it is named in the log when that takes longer than a moment.
+
+    Raises:
+        DatabaseError: it refuses this role or its password, which waiting does not change, or it does not
+            answer within `seconds`.
+    """
+    url = reach(settings)
+    deadline = time.monotonic() + seconds
+    said = False
+    while True:
+        try:
+            return _connect(url).close()
+        except DatabaseError as error:
+            refused = "FATAL" in str(error) and not any(word in str(error) for word in _PASSING)
+            if refused:
+                raise
+            if time.monotonic() > deadline:
+                raise DatabaseError(f"{error}\nIt was asked for {seconds:.0f} s.") from None
+        if not said:
+            logger.warning("Waiting for PostgreSQL at %s:%s", url.host, url.port or 5432)
+            said = True
+        time.sleep(_PAUSE)
+
+
 def _server_url(settings: Settings) -> URL:
     """URL of the server, with the password and the database to connect to first."""
     if settings.database_url is not None:
@@ -77,14 +109,18 @@ def _server_url(settings: Settings) -> URL:
     )
 
 
-def _make_databases(url: URL) -> None:
+def _connect(url: URL) -> psycopg2.extensions.connection:
     try:
-        connection = psycopg2.connect(text(url), connect_timeout=CONNECT_SECONDS)
+        return psycopg2.connect(text(url), connect_timeout=CONNECT_SECONDS)
     except psycopg2.OperationalError as error:
         raise DatabaseError(
             f"PostgreSQL at {url.host}:{url.port or 5432} cannot be used as {url.username}: "
             f"{str(error).strip()}"
         ) from None
+
+
+def _make_databases(url: URL) -> None:
+    connection = _connect(url)
     missing: list[str] = []
     try:
         connection.autocommit = True

@@ -1,11 +1,15 @@
-"""Whole databases: to a file and back by pg_dump and pg_restore, counted, and put in place all at once."""
+"""Whole databases: out and back by pg_dump and pg_restore, counted, and put in place all at once."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psycopg2
 from sqlalchemy import Connection, text
@@ -18,7 +22,14 @@ from errors import DatabaseError
 
 Replacements = Iterable[tuple[str, str]]
 
+_DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
+_RESTORE = ("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
 _TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+# Only those of roles that this one may act for: others keep the databases from being replaced.
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = ANY(:names) AND pg_has_role(usesysid, 'MEMBER')
+"""
 _TEXT_COLUMNS = """
 SELECT quote_ident(c.table_name), quote_ident(c.column_name) FROM information_schema.columns c
 JOIN pg_tables t ON t.schemaname = c.table_schema AND t.tablename = c.table_name
@@ -40,11 +51,20 @@ def dump(url: str, snapshot: str, file: Path) -> None:
     Raises:
         DatabaseError: pg_dump does not do it.
     """
-    _run(
-        url,
-        *("pg_dump", "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"),
-        *(f"--file={file}", f"--dbname={_plain(url)}"),
-    )
+    with _running(url, *_DUMP, f"--snapshot={snapshot}", f"--file={file}"):
+        pass
+
+
+@contextmanager
+def dumped(url: str, snapshot: str) -> Iterator[IO[bytes]]:
+    """What `dump` would write, to be read to its end: it is known to be whole only when the block has ended.
+
+    Raises:
+        DatabaseError: pg_dump does not do it.
+    """
+    with _running(url, *_DUMP, f"--snapshot={snapshot}", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield process.stdout
 
 
 def restore(url: str, file: Path) -> None:
@@ -53,11 +73,20 @@ def restore(url: str, file: Path) -> None:
     Raises:
         DatabaseError: pg_restore does not do it.
     """
-    _run(
-        url,
-        *("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"),
-        *(f"--dbname={_plain(url)}", str(file)),
-    )
+    with _running(url, *_RESTORE, str(file)):
+        pass
+
+
+@contextmanager
+def restoring(url: str) -> Iterator[IO[bytes]]:
+    """Where to write what `dumped` gave, to fill the empty database; not at all when the block raises.
+
+    Raises:
+        DatabaseError: pg_restore does not do it.
+    """
+    with _running(url, *_RESTORE, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        yield process.stdin
 
 
 def count(connection: Connection) -> dict[str, int]:
@@ -142,15 +171,17 @@ def connected(server: URL) -> list[str]:
         ]
 
 
-def put_in_place(server: URL, last: Callable[[], None]) -> None:
+def put_in_place(server: URL, last: Callable[[], None], *, end_others: bool = False) -> None:
     """Put the databases beside in the place of the project's, all or none; `last` is done before it holds.
+
+    Whoever is connected keeps them from being replaced, unless `end_others`: that ends their connections.
 
     Raises:
         DatabaseError: somebody is connected to one of them.
     """
     connection = psycopg2.connect(databases.text(server))
     try:
-        with connection, connection.cursor() as cursor:
+        with _ending_others(server, wanted=end_others), connection, connection.cursor() as cursor:
             cursor.execute("SELECT datname FROM pg_database")
             names = {name for (name,) in cursor.fetchall()}
             for name in databases.NAMES:
@@ -184,17 +215,69 @@ def _replaced(name: str) -> str:
     return f"{name}_replaced"
 
 
-def _run(url: str, program: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's programs that suits the server of this URL."""
-    done = subprocess.run(
-        [str(embedded.programs(version(make_url(url))) / program), *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise DatabaseError(f"{program} ended with {done.returncode}: {done.stderr.strip()}")
+@contextmanager
+def _ending_others(server: URL, *, wanted: bool) -> Iterator[None]:
+    """End connections to the project's databases until the block is left.
+
+    Renaming a database keeps new connections waiting, and waits some seconds for those there are to end.
+    """
+    done = threading.Event()
+
+    def end() -> None:
+        with connect(databases.text(server)) as connection:
+            while not done.is_set():
+                connection.execute(
+                    text(_END_OTHERS),
+                    {"names": list(databases.NAMES)},
+                )
+                done.wait(0.05)
+
+    thread = threading.Thread(target=end, daemon=True)
+    if wanted:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if wanted:
+            thread.join()
+
+
+@contextmanager
+def _running(
+    url: str,
+    program: str,
+    *arguments: str,
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """One of PostgreSQL's programs, which suits the server of this URL, at work on its database."""
+    command = [
+        str(embedded.programs(version(make_url(url))) / program),
+        *arguments,
+        f"--dbname={_plain(url)}",
+    ]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=errors, env=_environment())
+        # Of one that ended before it had read all its exit code is what counts.
+        with suppress(BrokenPipeError), process:
+            try:
+                yield process
+            except BrokenPipeError:
+                raise
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            errors.seek(0)
+            why = errors.read().decode(errors="replace").strip()
+            raise DatabaseError(f"{program} ended with {process.returncode}: {why}")
+
+
+def _environment() -> dict[str, str]:
+    """The programs' own library knows no TLS; the one of psycopg2 does, and takes its place."""
+    found = sorted((Path(psycopg2.__file__).parents[1] / "psycopg2_binary.libs").glob("libpq-*.so*"))
+    return {**os.environ, **({"LD_PRELOAD": str(found[0])} if found else {})}
 
 
 def _plain(url: str) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -22,6 +22,12 @@ from errors import ModelyardError, UsageError
 MANIFEST = "manifest.json"
 FORMAT = 1
 _CHUNK = 1 << 20
+
+
+class Readable(Protocol):
+    """What can be read once, from its beginning to its end."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
 
 
 class Member(BaseModel):
@@ -75,14 +81,14 @@ class Writer:
         with path.open("rb") as file:
             info = self._tar.gettarinfo(arcname=name, fileobj=file)
             info.mtime = int(info.mtime)  # a fraction would take a header of its own
-            hashed = _Hashing(file)
+            hashed = Hashing(file)
             try:
                 self._tar.addfile(info, hashed)
             except OSError as error:
                 if file.tell() < info.size and not error.errno:
                     raise ModelyardError(f"{path} was changed while it was read. Try again.") from error
                 raise
-        self.members[name] = Member(bytes=info.size, sha256=hashed.sum.hexdigest())
+        self.members[name] = hashed.member()
 
     def finish(self, **facts: Any) -> Manifest:
         """Add the manifest with these facts."""
@@ -163,7 +169,7 @@ def unpack(path: Path, manifest: Manifest, folder: Path) -> None:
             content = tar.extractfile(info)
             assert content is not None
             with target.open("wb") as file:
-                found = Member(bytes=info.size, sha256=_copy(content, file))
+                found = copy(content, file)
             if found != expected:
                 raise ModelyardError(
                     f"{path} is damaged: {info.name!r} is not what it was. Nothing was changed."
@@ -190,21 +196,28 @@ def _below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def _copy(source: IO[bytes], target: IO[bytes]) -> str:
-    hashed = _Hashing(source)
+def copy(source: Readable, target: IO[bytes]) -> Member:
+    """Copy what comes; returns what it was."""
+    hashed = Hashing(source)
     while chunk := hashed.read(_CHUNK):
         target.write(chunk)
-    return hashed.sum.hexdigest()
+    return hashed.member()
 
 
-class _Hashing:
+class Hashing:
     """A file that sums up what is read from it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
-        self.sum = hashlib.sha256()
+        self._sum = hashlib.sha256()
+        self._bytes = 0
 
     def read(self, size: int = -1) -> bytes:
         chunk = self._file.read(size)
-        self.sum.update(chunk)
+        self._sum.update(chunk)
+        self._bytes += len(chunk)
         return chunk
+
+    def member(self) -> Member:
+        """What was read so far."""
+        return Member(bytes=self._bytes, sha256=self._sum.hexdigest())

@@ -41,7 +41,7 @@ def restore(settings: Settings, file: Path, *, replace: bool) -> Manifest:
     """
     manifest = archive.read_manifest(file)
     server = databases.reach(settings)
-    _check_versions(manifest, server)
+    check_versions(manifest, server)
     with advisory_lock(databases.text(server), LOCK):
         _make_sure_of_room(server, replace=replace)
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -80,8 +80,9 @@ def _restore(home: Path, server: URL, file: Path, manifest: Manifest, unpacked: 
     dump.drop_beside(server)
     try:
         for name, url in dump.make_beside(server).items():
-            _fill(url, unpacked / "databases" / f"{name}.dump", manifest.databases[name].rows)
-            dump.replace_text(url, _paths(manifest.home, str(home)))
+            dump.restore(url, unpacked / "databases" / f"{name}.dump")
+            check_rows(url, manifest.databases[name].rows)
+            dump.replace_text(url, paths(manifest.home, str(home)))
             if name == "modelyard":
                 upgrade(url)
                 record.forget_processes(url)
@@ -91,7 +92,7 @@ def _restore(home: Path, server: URL, file: Path, manifest: Manifest, unpacked: 
         dump.drop_beside(server)
 
 
-def _check_versions(manifest: Manifest, server: URL) -> None:
+def check_versions(manifest: Manifest, server: URL) -> None:
     """Refuse a backup that what is installed here could not read.
 
     Older tables of ZenML and of Modelyard are brought up to date by the next command; MLflow's are not.
@@ -127,15 +128,19 @@ def _mlflow_revision() -> str:
     return str(_get_latest_schema_revision())  # type: ignore[no-untyped-call]
 
 
-def _fill(url: str, dumped: Path, rows: dict[str, int]) -> None:
-    dump.restore(url, dumped)
+def check_rows(url: str, rows: dict[str, int]) -> None:
+    """Make sure that the database has what was saved.
+
+    Raises:
+        ModelyardError: a table has more or fewer rows.
+    """
     with connect(url) as connection:
         if wrong := dump.differences(rows, dump.count(connection)):
             raise ModelyardError("What was restored is not what was saved:\n" + "\n".join(wrong))
 
 
-def _paths(old: str, new: str) -> list[tuple[str, str]]:
-    """Paths below the home folder as texts have them: plain, and as JSON where that is another spelling."""
+def paths(old: str, new: str) -> list[tuple[str, str]]:
+    """Paths below a folder or bucket as texts have them: plain, and as JSON where that differs."""
     if old == new:
         return []
     pairs = {old: new, _in_json(old): _in_json(new)}

@@ -1,4 +1,7 @@
-"""The login of both pages, ZenML's and MLflow's: made once, kept in a file that its owner alone can read."""
+"""The login of both pages, ZenML's and MLflow's: given by the settings, or made once and kept in a file.
+
+Only its owner can read that file.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,19 @@ import json
 import secrets
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from stacks import private
 
+if TYPE_CHECKING:
+    from settings import Settings
+
 USER = "default"
 """ZenML's name of its first user, and MLflow's administrator here, too."""
 _SECRET = "modelyard-login"  # noqa: S105 - the name of a secret, not the secret
+_LOCK = "login"
 
 
 class Credentials(BaseModel):
@@ -28,14 +35,23 @@ class Credentials(BaseModel):
 
 
 def path(home: Path) -> Path:
-    """Where they are kept."""
+    """Where those are kept that the settings do not give."""
     return home / "platform" / "login.json"
 
 
-def ensure(home: Path) -> tuple[Credentials, bool]:
-    """The credentials of `home`, made when there are none; whether they were made just now."""
-    content, made = private.keep(path(home), _new)
-    return Credentials.model_validate_json(content), made
+def ensure(settings: Settings) -> tuple[Credentials, bool]:
+    """The credentials, made where there are none; whether the password was made just now."""
+    password, signing_key = settings.password, settings.signing_key
+    if password and signing_key:
+        return Credentials(username=USER, password=password, signing_key=signing_key), False
+    content, made = private.keep(path(settings.home), _new)
+    kept = Credentials.model_validate_json(content)
+    credentials = Credentials(
+        username=kept.username,
+        password=password or kept.password,
+        signing_key=signing_key or kept.signing_key,
+    )
+    return credentials, made and not password
 
 
 def _new() -> str:
@@ -47,17 +63,30 @@ def _new() -> str:
     return json.dumps(content, indent=2)
 
 
-def teach_zenml(credentials: Credentials) -> None:
-    """Make ZenML's store, open in this process, take the login, ask no questions and tell nobody of it."""
+def teach_zenml(credentials: Credentials, database: str) -> None:
+    """Make ZenML's store, open in this process, take the login, ask no questions and tell nobody of it.
+
+    One process at a time does so, by a lock of `database`, which is the store's.
+    """
+    from db.session import advisory_lock
+
+    with advisory_lock(database, _LOCK, wait=True):
+        _teach_zenml(credentials)
+
+
+def _teach_zenml(credentials: Credentials) -> None:
     from zenml.client import Client
-    from zenml.models import UserUpdate
+    from zenml.models import UserAuthModel, UserUpdate
 
     client = Client()
+    store: Any = client.zen_store
     password = credentials.password.get_secret_value()
-    client.zen_store.update_user(
+    known = UserAuthModel.verify_password(password, store.get_auth_user(client.active_user.id))
+    store.update_user(
         client.active_user.id,
         UserUpdate(
-            password=password,
+            # Set again, even the same one ends all sessions, also those of pipelines that are running.
+            **({} if known else {"password": password}),
             active=True,
             email_opted_in=False,
             # Without them the dashboard begins with a survey.
@@ -88,16 +117,19 @@ def forget_zenml() -> None:
 
 
 def teach_mlflow(credentials: Credentials, database: str) -> None:
-    """Make MLflow's accounts, in the database at this URL, take the login."""
+    """Make MLflow's accounts, in the database at this URL, take the login; their tables are made for that."""
+    from db.session import advisory_lock
+
     with warnings.catch_warnings():
         # Of what MLflow's server is built on: nothing that a user could mend.
         warnings.simplefilter("ignore")
         from mlflow.server.auth.sqlalchemy_store import SqlAlchemyStore
 
     store: Any = SqlAlchemyStore()
-    store.init_db(database)
     password = credentials.password.get_secret_value()
-    if not store.has_user(credentials.username):
-        store.create_user(credentials.username, password, is_admin=True)
-    elif not store.authenticate_user(credentials.username, password):
-        store.update_user(credentials.username, password, is_admin=True)
+    with advisory_lock(database, _LOCK, wait=True):
+        store.init_db(database)
+        if not store.has_user(credentials.username):
+            store.create_user(credentials.username, password, is_admin=True)
+        elif not store.authenticate_user(credentials.username, password):
+            store.update_user(credentials.username, password, is_admin=True)

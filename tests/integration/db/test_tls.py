@@ -10,7 +10,7 @@ import pytest
 from mlflow.store.db import utils as mlflow_store
 from sqlalchemy.exc import OperationalError
 
-from db import migrate
+from db import dump, migrate
 from tests.integration.command_line import CommandLine
 from tests.integration.postgresql import pgbouncer, servers, tls
 
@@ -41,6 +41,17 @@ def test_a_command_says_why_it_refuses_the_server(secured: tls.Secured, tmp_path
     assert done.code == 1
     assert f"PostgreSQL at localhost:{secured.port} cannot be used as tests" in done.document["error"]
     assert ANOTHER_AUTHORITY in done.document["error"]
+
+
+def test_databases_are_dumped_and_restored_by_tls(secured: tls.Secured, tmp_path: Path) -> None:
+    for name in ("saved", "restored"):
+        servers.rows(secured.verified("postgres", secured.authority), f"CREATE DATABASE {name}")
+    source, target = (secured.verified(name, secured.authority) for name in ("saved", "restored"))
+    servers.rows(source, "CREATE TABLE kept AS SELECT 1 AS number")
+    with dump.frozen(source) as (_, snapshot):
+        dump.dump(source, snapshot, tmp_path / "dump")
+    dump.restore(target, tmp_path / "dump")
+    assert servers.rows(target, "SELECT number FROM public.kept") == [(1,)]
 
 
 @pytest.fixture(params=[ANOTHER_NAME, ANOTHER_AUTHORITY])

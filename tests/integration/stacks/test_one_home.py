@@ -18,7 +18,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]
 
 
 def _home(folder: Path, server: servers.Server) -> CommandLine:
-    return CommandLine(folder, servers.free_port(), MODELYARD_DATABASE_URL=server.url())
+    names = ("MODELYARD_DASHBOARD_PORT", "MODELYARD_MLFLOW_PORT")
+    ports = {name: str(servers.free_port()) for name in names}
+    return CommandLine(folder, servers.free_port(), MODELYARD_DATABASE_URL=server.url(), **ports)
 
 
 def test_another_home_is_refused_before_it_changes_anything_and_let_in_with_the_key(
