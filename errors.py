@@ -7,7 +7,8 @@ ModelyardError          1  the command could not do its work
 ├── DatabaseError       1  PostgreSQL cannot be reached or used as configured
 ├── StackError          1  a stack file or one of its parts cannot be used
 ├── TrackingError       1  MLflow or its registry has not what was asked for
-└── ReleaseError        1  a release was given up; what served before still serves
+├── ReleaseError        1  a release was given up; what served before still serves
+└── Interrupted       130  a person stopped waiting; what was started goes on
 
 A message says what was expected, what came, and what to do about it.
 """
@@ -53,3 +54,9 @@ class TrackingError(ModelyardError):
 
 class ReleaseError(ModelyardError):
     """A release was given up; what served before it still serves."""
+
+
+class Interrupted(ModelyardError):
+    """A person stopped waiting; what was started goes on elsewhere."""
+
+    exit_code = 130

@@ -27,6 +27,22 @@ stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is
 app.add_typer(stacks, name="stack")
 
 UseCaseName = Annotated[str, typer.Argument(metavar="USE_CASE", help="A folder in usecases/.")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        help="A named source of the use case, a folder, or files separated by commas; "
+        "a folder and files may be URLs, such as s3://bucket/folder."
+    ),
+]
+Months = Annotated[
+    str | None, typer.Option(help="Months to read, such as 2024-01,2024-02 or 2023-03..2024-02.")
+]
+Cutoff = Annotated[str | None, typer.Option(help="First day of the validation rows.")]
+Trials = Annotated[
+    int, typer.Option(min=1, help="Sets of parameters to try for each candidate; 1: its defaults.")
+]
+Candidates = Annotated[str | None, typer.Option(help="Candidates to train, separated by commas.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -72,24 +88,21 @@ def example_pipeline(call: Call) -> None:
 def train(
     call: Call,
     use_case: UseCaseName,
-    source: Annotated[
-        str | None,
-        typer.Option(help="A named source of the use case, a folder, or files separated by commas."),
-    ] = None,
-    months: Annotated[str | None, typer.Option(help="Months to read, such as 2024-01,2024-02.")] = None,
-    cutoff: Annotated[str | None, typer.Option(help="First day of the validation rows.")] = None,
-    trials: Annotated[
-        int, typer.Option(min=1, help="Sets of parameters to try for each candidate; 1: its defaults.")
-    ] = 1,
-    candidates: Annotated[str | None, typer.Option(help="Candidates to train, separated by commas.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 42,
+    source: Source = None,
+    months: Months = None,
+    cutoff: Cutoff = None,
+    trials: Trials = 1,
+    candidates: Candidates = None,
+    seed: Seed = 42,
 ) -> None:
     """Train, compare candidates, register the best, judge it by the gates, promote it.
 
     Examples: [b]python run.py train taxi[/b] · [b]python run.py train taxi --source tlc
-    --months 2024-01,2024-02 --cutoff 2024-02-01 --trials 20[/b]
+    --months 2024-01,2024-02 --cutoff 2024-02-01 --trials 20[/b] · [b]python run.py train taxi
+    --source s3://trips/green --months 2023-03..2024-02[/b]
     """
     from console.jobs import train as job
+    from training.months import expand
 
     document = job(
         call.settings,
@@ -97,7 +110,7 @@ def train(
         call.progress,
         use_case,
         source=source,
-        months=_split(months),
+        months=expand(months) if months else None,
         cutoff=cutoff,
         candidates=_split(candidates),
         trials=trials,
@@ -224,13 +237,16 @@ def logs(
 
 @command(app, "open")
 def open_pages(call: Call) -> None:
-    """Open ZenML's dashboard and MLflow's pages in the browser.
+    """Open ZenML's dashboard and MLflow's pages in the browser; those of a cluster until Ctrl-C.
 
-    Example: [b]python run.py open[/b]
+    Examples: [b]python run.py open[/b] · [b]python run.py --stack kubernetes open[/b]
     """
     from console import platform
 
-    call.answer(platform.open_pages(call.settings), reports.opened)
+    document = platform.open_pages(call.settings, call.stack)
+    call.answer(document, reports.opened)
+    if "login" in document:
+        platform.stay()
 
 
 @command(app)
@@ -308,15 +324,92 @@ def import_zenml(
     call.answer(upkeep.import_zenml(call.settings, call.progress, source), reports.imported)
 
 
+@command(app)
+def follow(call: Call, run: Annotated[str, typer.Argument(help="The run's name, as ZenML has it.")]) -> None:
+    """Watch a run in a cluster until it ends; Ctrl-C ends the watching, not the run.
+
+    Example: [b]python run.py --stack kubernetes follow train_taxi-2026_11_26-09_15_02_114035[/b]
+    """
+    from console.jobs import follow as job
+
+    call.answer(job(call.settings, call.stack, call.progress, run), reports.followed)
+
+
+@command(app)
+def schedule(
+    call: Call,
+    use_case: UseCaseName,
+    cron: Annotated[str, typer.Option(help="When, as crontab(5) has it, in UTC: '0 3 * * 1'.")],
+    source: Source = None,
+    months: Months = None,
+    cutoff: Cutoff = None,
+    trials: Trials = 1,
+    candidates: Candidates = None,
+    seed: Seed = 42,
+) -> None:
+    """Let a cluster train by itself, on what lies at the source each time; replaces an earlier schedule.
+
+    Example: [b]python run.py --stack kubernetes schedule taxi --cron '0 3 * * 1'
+    --source s3://trips/green[/b]
+    """
+    from console.jobs import schedule as job
+    from training.months import expand
+
+    document = job(
+        call.settings,
+        call.stack,
+        call.progress,
+        use_case,
+        cron,
+        source=source,
+        months=expand(months) if months else None,
+        cutoff=cutoff,
+        candidates=_split(candidates),
+        trials=trials,
+        seed=seed,
+    )
+    call.answer(document, reports.scheduled)
+
+
+@command(app)
+def schedules(call: Call) -> None:
+    """What a cluster trains by itself, when, and what became of the newest run.
+
+    Example: [b]python run.py --stack kubernetes schedules[/b]
+    """
+    from console.jobs import scheduled as job
+
+    call.answer(job(call.settings, call.stack, call.progress), reports.schedules)
+
+
+@command(app)
+def unschedule(call: Call, use_case: UseCaseName) -> None:
+    """End the schedule of a use case, and its run that is under way.
+
+    Example: [b]python run.py --stack kubernetes unschedule taxi[/b]
+    """
+    from console.jobs import unschedule as job
+
+    call.answer(job(call.settings, call.stack, call.progress, use_case), reports.unscheduled)
+
+
 @command(stacks, "apply")
-def stack_apply(call: Call, file: Annotated[Path, typer.Argument(help="A stack file.")]) -> None:
+def stack_apply(
+    call: Call,
+    file: Annotated[
+        Path | None, typer.Argument(help="A stack file.", show_default="that of --stack in stacks/")
+    ] = None,
+) -> None:
     """Make ZenML's stack match a file; prints each change, and the second time that there is none.
 
-    Example: [b]python run.py stack apply stacks/local.yaml[/b]
+    Of a cluster's it is looked first whether each part answers.
+
+    Examples: [b]python run.py --stack kubernetes stack apply[/b] ·
+    [b]python run.py stack apply stacks/local.yaml[/b]
     """
     from console.jobs import apply_stack as job
 
-    call.answer(job(call.settings, call.progress, file), reports.stack_applied)
+    call.answer(job(call.settings, call.stack, call.progress, file), reports.stack_applied)
 
 
 @command(stacks, "show")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from console.progress import Progress
-from errors import ModelyardError, UsageError
+from errors import ModelyardError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -54,18 +54,9 @@ class Call:
         Raises:
             UsageError: one of them is wrong.
         """
-        from pydantic import ValidationError
+        import settings
 
-        from settings import Settings
-
-        try:
-            return Settings()
-        except ValidationError as error:
-            lines = "\n".join(
-                f"  MODELYARD_{str(e['loc'][0]).upper()}: {e['msg']}"
-                for e in error.errors(include_input=False)
-            )
-            raise UsageError(f"Settings are wrong:\n{lines}") from None
+        return settings.read()
 
     def answer(self, document: dict[str, Any], report: Callable[[dict[str, Any]], RenderableType]) -> None:
         """Print the result: the document as it is, or `report` of it for a person."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import UsageError
+from settings import PROJECT
 
 if TYPE_CHECKING:
     from console.progress import Progress
@@ -25,6 +26,7 @@ DEFAULT = "taxi"
 
 def main_job(settings: Settings, stack: str, progress: Progress) -> Document:
     """Train the default use case, release its champion, ask it once."""
+    _require_local(stack, "The main job, which releases,")
     session = _open(settings, stack, progress)
     trained = _train(session, progress, DEFAULT)
     document: Document = {"training": trained}
@@ -39,9 +41,9 @@ def example(settings: Settings, stack: str, progress: Progress) -> Document:
     """Run the hello world."""
     from pipelines.example import example as run_example
 
-    _open(settings, stack, progress, tracking=False)
+    session = _open(settings, stack, progress, tracking=False)
     with progress.pipeline("example_pipeline"):
-        run, file = run_example(settings.home / "example_pipeline")
+        run, file = run_example(session.folder / "example_pipeline")
     return {"file": str(file), "run": run.name, "stages": stages(progress)}
 
 
@@ -58,12 +60,15 @@ def stages(progress: Progress) -> list[Document]:
     """How long each stage took, and what lay between them, so that they add up."""
     times = [{"stage": time.name, "seconds": time.seconds, "cached": time.cached} for time in progress.times]
     between = progress.seconds() - sum(time.seconds for time in progress.times)
-    return [*times, {"stage": "imports, between stages", "seconds": round(between, 2), "cached": False}]
+    name = "imports, between stages" if between >= 0 else "saved by running side by side"
+    return [*times, {"stage": name, "seconds": round(between, 2), "cached": False}]
 
 
 def release(settings: Settings, stack: str, progress: Progress, use_case: str, version: str) -> Document:
     """Put a model version behind its endpoint."""
     import usecases
+
+    _require_local(stack, "release")
 
     usecases.load(use_case)
     _open(settings, stack, progress)
@@ -92,21 +97,75 @@ def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str,
     }
 
 
-def apply_stack(settings: Settings, progress: Progress, file: Path) -> Document:
-    """Apply a stack file."""
-    from stacks import session
+def follow(settings: Settings, stack: str, progress: Progress, name: str) -> Document:
+    """Watch a run in a cluster to its end."""
+    session = _open(settings, stack, progress, tracking=False)
+    if session.databases is not None:
+        raise UsageError(
+            f"Runs on the stack {stack!r} end with their command; only those in a cluster go on."
+        )
+    from pipelines.run import find, follow
+
+    with progress.pipeline(name):
+        run = follow(find(name))
+    return {"run": run.name, "stages": stages(progress)}
+
+
+def schedule(
+    settings: Settings, stack: str, progress: Progress, use_case: str, cron: str, **options: Any
+) -> Document:
+    """Let a cluster train a use case by itself."""
+    import usecases
+    from training import plan as plans
+
+    case = usecases.load(use_case)
+    plans.check(case, options["cutoff"], options["candidates"])
+    schedules = _schedules(settings, stack, progress)
+    with progress.stage("schedule"):
+        before = schedules.schedule(use_case, cron, options)
+    return {"use_case": use_case, "cron": cron, "before": before, "stages": stages(progress)}
+
+
+def scheduled(settings: Settings, stack: str, progress: Progress) -> Document:
+    """What a cluster trains by itself."""
+    from dataclasses import asdict
+
+    return {"schedules": [asdict(each) for each in _schedules(settings, stack, progress).listed()]}
+
+
+def unschedule(settings: Settings, stack: str, progress: Progress, use_case: str) -> Document:
+    """End what `schedule` began."""
+    schedules = _schedules(settings, stack, progress)
+    cron = schedules.remove(use_case)
+    if cron is None:
+        there = ", ".join(each.use_case for each in schedules.listed()) or "none"
+        raise UsageError(f"{use_case} has no schedule; those there are: {there}.")
+    return {"use_case": use_case, "cron": cron}
+
+
+def _schedules(settings: Settings, stack: str, progress: Progress) -> Any:
+    session = _open(settings, stack, progress)
+    from pipelines import schedules
+
+    schedules.require_cluster(stack, remote=session.databases is None)
+    return schedules
+
+
+def apply_stack(settings: Settings, stack: str, progress: Progress, file: Path | None) -> Document:
+    """Apply a stack file: `file`, or else the one of the stack's name."""
+    from stacks import session, spec
 
     with progress.stage("stack"):
-        changes = session.apply_file(file, settings, session.connect(settings))
-    return {"file": str(file), "changes": changes}
+        path = file or spec.named(stack)
+        changes = session.open_file(path, settings).changes
+    return {"file": str(file or path.relative_to(PROJECT)), "changes": changes}
 
 
 def show_stack(settings: Settings, stack: str) -> Document:
     """The parts of a stack as ZenML has them."""
     from stacks import session, spec
 
-    spec.named(stack)
-    session.open_store(session.connect(settings))
+    session.open_store_of(spec.named(stack), settings)
     from stacks.apply import find
 
     found = find(stack)
@@ -149,12 +208,18 @@ def _ask_example(address: str, use_case: str) -> Document:
     return {"request": request, "response": answer, "curl": curl}
 
 
+def _require_local(stack: str, what: str) -> None:
+    from stacks.session import require_local
+
+    require_local(stack, what)
+
+
 def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool = True) -> Session:
     with progress.stage("PostgreSQL and stack"):
         from stacks import session
 
         opened = session.open_stack(settings, stack, tracking=tracking)
-    if tracking:
+    if tracking and opened.databases is not None:
         with progress.stage("MLflow"):
             session.open_tracking(opened.databases)
     return opened
@@ -162,16 +227,17 @@ def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool 
 
 def _train(session: Session, progress: Progress, use_case: str, **options: Any) -> Document:
     import usecases
-    from db.session import advisory_lock
     from pipelines.training import train as run_training
     from training import plan as plans
 
     case = usecases.load(use_case)
     with progress.stage("data"):
         plan = plans.make(case, downloads=session.settings.home / "downloads", **options)
+        if session.databases is None:
+            plan = plans.upload(plan, session.folder)
     # Two trainings of one use case would each promote against a champion that the other replaces.
     with (
-        advisory_lock(session.databases.modelyard, f"train {use_case}"),
+        session.alone(f"train {use_case}"),
         progress.pipeline("train"),
     ):
         trained = run_training(plan)

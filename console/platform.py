@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,16 +29,17 @@ def up(settings: Settings, progress: Progress) -> Document:
         ModelyardError: a port is taken, or a service does not answer in time.
     """
     from stacks.platform import credentials, supervisor
+    from stacks.platform.migrate import make_tables
 
     began = time.monotonic()
     with _alone(settings):
         running = supervisor.is_running(settings.home)
         if not running:
             _check_ports(settings)
-        login, made = credentials.ensure(settings.home)
+        login, made = credentials.ensure(settings)
         if not running:
             with progress.stage("PostgreSQL and its tables"):
-                _prepare(settings, login)
+                make_tables(settings, login)
             supervisor.start(settings.home, _services())
     with progress.stage("pages and endpoints"):
         _wait_until_ready(settings)
@@ -46,7 +48,7 @@ def up(settings: Settings, progress: Progress) -> Document:
         "already_running": running,
         "seconds": round(time.monotonic() - began, 1),
         "username": login.username,
-        "password_file": str(credentials.path(settings.home)),
+        "password_file": None if settings.password else str(credentials.path(settings.home)),
     }
     # Shown once, when it was made; later it is in its file.
     return document | ({"password": login.password.get_secret_value()} if made else {})
@@ -70,6 +72,12 @@ def services(settings: Settings) -> list[Document]:
         }
         for found in supervisor.states(settings.home)
     ]
+
+
+def stay() -> None:
+    """Keep this process, and the ports that it forwards, until Ctrl-C."""
+    with suppress(KeyboardInterrupt):
+        threading.Event().wait()
 
 
 def watch(settings: Settings) -> None:
@@ -115,13 +123,26 @@ def logs(settings: Settings, service: str, *, follow: bool, as_json: bool) -> No
             sys.stdout.flush()
 
 
-def open_pages(settings: Settings) -> Document:
-    """Open both pages in the browser.
+def open_pages(settings: Settings, stack: str) -> Document:
+    """Open both pages in the browser; those of a cluster are there as long as this process is.
 
     Raises:
-        UsageError: the platform is down.
+        UsageError: this machine's platform is down.
+        StackError: a cluster's is out of reach.
     """
     import webbrowser
+
+    from stacks import spec
+
+    if spec.read(spec.named(stack)).platform == "kubernetes":
+        from stacks.kubernetes.cluster import connect
+
+        found = connect(settings)
+        return {
+            "opened": {address: webbrowser.open(address) for address in (found.zenml, found.mlflow)},
+            "login": f"kubectl --namespace {found.namespace} get secret {found.connection.login_secret} "
+            "--output jsonpath='{.data.password}' | base64 --decode",
+        }
 
     from stacks.platform import supervisor
 
@@ -148,20 +169,6 @@ def _addresses(settings: Settings) -> dict[str, str]:
         "zenml": f"http://{host}:{settings.dashboard_port}",
         "mlflow": f"http://{host}:{settings.mlflow_port}",
     }
-
-
-def _prepare(settings: Settings, login: Any) -> None:
-    """The databases and all tables made before the servers start, which then don't wait for one another."""
-    from db.migrate import upgrade
-    from stacks import session
-    from stacks.platform import credentials
-
-    databases = session.connect(settings)
-    upgrade(databases.modelyard)
-    session.open_store(databases)
-    credentials.teach_zenml(login)
-    session.open_tracking(databases)
-    credentials.teach_mlflow(login, databases.mlflow)
 
 
 def _wait_until_ready(settings: Settings) -> None:

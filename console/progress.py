@@ -16,6 +16,8 @@ from rich.status import Status
 # What ZenML 0.98 says of a step; its hooks are not called for cached steps.
 _STARTED = re.compile(r"^Step `(.+)` has started\.$")
 _FINISHED = re.compile(r"^Step `(.+)` has finished in ")
+# Who says so: ZenML of a run on this machine, the watch of one in a cluster.
+_SOURCES = ("zenml", "stacks.kubernetes.watch")
 _CACHED = re.compile(r"^Using cached version of step `(.+)`\.$")
 
 
@@ -53,13 +55,15 @@ class Progress:
     def pipeline(self, name: str) -> Iterator[None]:
         """A pipeline run: each of its steps is a stage."""
         handler = _StepHandler(self, name)
-        logger = logging.getLogger("zenml")
-        logger.addHandler(handler)
+        loggers = [logging.getLogger(source) for source in _SOURCES]
+        for logger in loggers:
+            logger.addHandler(handler)
         self.start(name)
         try:
             yield
         finally:
-            logger.removeHandler(handler)
+            for logger in loggers:
+                logger.removeHandler(handler)
             self.rest()
 
     def start(self, name: str) -> None:
@@ -70,9 +74,11 @@ class Progress:
             self._status = self.console.status(f"{name} …")
             self._status.start()
 
-    def finish(self, name: str, *, cached: bool = False) -> None:
-        """Show `name` as finished."""
-        seconds = 0.0 if cached else time.monotonic() - self._begun.pop(name, time.monotonic())
+    def finish(self, name: str, *, cached: bool = False, seconds: float | None = None) -> None:
+        """Show `name` as finished; it took `seconds` where it is known better than by when it began."""
+        now = time.monotonic()
+        begun = self._begun.pop(name, now)
+        seconds = 0.0 if cached else now - begun if seconds is None else seconds
         self.times.append(StageTime(name, round(seconds, 2), cached))
         self.rest()
         took = "from the cache" if cached else f"{seconds:.1f} s"
@@ -105,6 +111,6 @@ class _StepHandler(logging.Handler):
         if match := _STARTED.match(message):
             self._progress.start(f"{self._pipeline}: {match[1]}")
         elif match := _FINISHED.match(message):
-            self._progress.finish(f"{self._pipeline}: {match[1]}")
+            self._progress.finish(f"{self._pipeline}: {match[1]}", seconds=getattr(record, "seconds", None))
         elif match := _CACHED.match(message):
             self._progress.finish(f"{self._pipeline}: {match[1]}", cached=True)

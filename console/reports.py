@@ -49,6 +49,41 @@ def example(document: Document) -> RenderableType:
     return Group(f"Wrote {document['file']}", f"Run in ZenML: {document['run']}", times(document["stages"]))
 
 
+def followed(document: Document) -> RenderableType:
+    """How a run in a cluster ended."""
+    return Group(f"The run {document['run']} is done.", times(document["stages"]))
+
+
+def scheduled(document: Document) -> RenderableType:
+    """What a cluster will do by itself from now on."""
+    before = f" in place of [bold]{document['before']}[/]" if document["before"] else ""
+    return (
+        f"The cluster trains {document['use_case']} at [bold]{document['cron']}[/] (UTC){before}.\n"
+        "See what becomes of it: python run.py --stack kubernetes schedules"
+    )
+
+
+def schedules(document: Document) -> RenderableType:
+    """A table of the schedules."""
+    if not document["schedules"]:
+        return "Nothing is scheduled."
+    table = _table("use case", "cron (UTC)", "since", "newest run", "status")
+    for each in document["schedules"]:
+        table.add_row(
+            each["use_case"],
+            each["cron"],
+            f"{each['since']:%Y-%m-%d %H:%M}",
+            each["run"] or "none yet",
+            each["status"] or "",
+        )
+    return table
+
+
+def unscheduled(document: Document) -> RenderableType:
+    """What a cluster no longer does."""
+    return f"The cluster no longer trains {document['use_case']} at [bold]{document['cron']}[/]."
+
+
 def release(document: Document) -> RenderableType:
     """Where the endpoint is, and what was there before."""
     name, version, before = document["use_case"], document["model_version"], document["before"]
@@ -102,7 +137,7 @@ def up(document: Document) -> RenderableType:
         head = "The platform is running already."
     else:
         head = f"The platform is up after {document['seconds']:.1f} s."
-    secret = document.get("password") or f"see {document['password_file']}"
+    secret = document.get("password") or f"see {document['password_file'] or 'MODELYARD_PASSWORD'}"
     return Group(
         head,
         services(document),
@@ -141,7 +176,12 @@ def opened(document: Document) -> RenderableType:
         *(
             address if shown else f"{address} (no browser found: open it yourself)"
             for address, shown in document["opened"].items()
-        )
+        ),
+        *(
+            ["Log in to both as default; the password:", f"  {document['login']}", "Ctrl-C ends it."]
+            if "login" in document
+            else []
+        ),
     )
 
 

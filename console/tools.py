@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stacks import session, spec
+from stacks import session
 
 if TYPE_CHECKING:
     from settings import Settings
 
 
 def zenml(settings: Settings, arguments: list[str], stack: str) -> None:
-    """Run `zenml ARGUMENTS` with ZenML's store on PostgreSQL; ends the process."""
-    databases = session.connect(settings)
-    session.apply_file(spec.named(stack), settings, databases)
+    """Run `zenml ARGUMENTS` on that stack's store; ends the process."""
+    session.open_stack(settings, stack)
 
     from zenml.cli.cli import cli
 

@@ -53,13 +53,15 @@ def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dr
         from db.migrate import upgrade
         from stacks import session
 
-        opened = session.open_stack(settings, stack)
-        session.open_tracking(opened.databases)
-        upgrade(opened.databases.modelyard)
+        session.require_local(stack, "gc")
+        databases = session.open_stack(settings, stack).databases
+        assert databases is not None
+        session.open_tracking(databases)
+        upgrade(databases.modelyard)
     with progress.stage("what nothing needs"):
         from upkeep.collect import collect as free
 
-        found, size = free(settings, opened.databases, kept, dry_run=dry_run)
+        found, size = free(settings, databases, kept, dry_run=dry_run)
     return {
         "dry_run": dry_run,
         "runs": sorted(found.runs.values()),

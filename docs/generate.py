@@ -1,6 +1,6 @@
-"""Write the reference pages of this folder: commands.md and settings.md, from the code that they describe.
+"""Write the reference pages of this folder, commands.md and settings.md, from the code that they describe.
 
-`make docs` runs it; a test fails when the pages are not what it would write.
+`make docs` runs it, for the chart as well; tests fail when files are not what it would write.
 """
 
 from __future__ import annotations
@@ -88,8 +88,10 @@ def _about(option: Any) -> str:
 
 
 def main() -> None:
-    """Write the pages."""
-    for path, content in pages().items():
+    """Write the pages, and what the chart has from the models of its values."""
+    from helm import reference
+
+    for path, content in {**pages(), **reference.files()}.items():
         path.write_text(content)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.run import Run, run
 
+if TYPE_CHECKING:
+    from upath import UPath
 
-def example(folder: Path) -> tuple[Run, Path]:
+
+def example(folder: UPath) -> tuple[Run, UPath]:
     """Run the example pipeline; returns the run and the CSV file that it wrote into `folder`.
 
     Raises:

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from errors import ModelyardError
+from errors import Interrupted, ModelyardError, UsageError
 from stacks import shortcuts
 
 if TYPE_CHECKING:
@@ -61,18 +61,14 @@ def run(
     """Run `definition` as the pipeline `name` and wait for its end.
 
     With `cache`, steps whose code, parameters and inputs are those of an earlier run take its results.
+    On a cluster the definition itself runs there, too, in the orchestrator's pod.
 
     Raises:
         ModelyardError: a step failed. Errors of ours come through as they were raised.
     """
-    from zenml import pipeline
     from zenml.client import Client
-    from zenml.enums import ExecutionMode
 
-    shortcuts.look_up_once()
-    prepared = pipeline(
-        name=name, enable_cache=None if cache else False, execution_mode=ExecutionMode.FAIL_FAST
-    )(definition)
+    prepared = prepare(name, definition, cache=cache)
     tracking_uri = os.environ.get("MLFLOW_TRACKING_URI")
     try:
         started = prepared(**parameters)
@@ -80,17 +76,87 @@ def run(
         _restore_tracking(tracking_uri)
     if started is None:
         raise ModelyardError(f"ZenML started no run of {name}; see its messages above.")
-    # Fetched anew: what the call returned was read before the last step ended. And on a remote stack a
-    # failed run returns normally.
-    finished = Client().get_pipeline_run(started.id)
+    if in_cluster():
+        return follow(started)
+    # Fetched anew: what the call returned was read before the last step ended.
+    return Run(Client().get_pipeline_run(started.id))
+
+
+def prepare(name: str, definition: Callable[..., None], *, cache: bool = True) -> Any:
+    """`definition` as a ZenML pipeline for the active stack."""
+    from zenml import pipeline
+    from zenml.client import Client
+    from zenml.enums import ExecutionMode
+
+    shortcuts.look_up_once()
+    decorate: Any = pipeline
+    return decorate(
+        name=name,
+        enable_cache=None if cache else False,
+        execution_mode=ExecutionMode.FAIL_FAST,
+        **(_in_pods(Client().active_stack.orchestrator) if in_cluster() else {}),
+    )(definition)
+
+
+def in_cluster() -> bool:
+    """Whether the active stack runs pipelines as pods, which go on without the command that started them."""
+    from zenml.client import Client
+
+    return bool(Client().active_stack.orchestrator.flavor == "modelyard")
+
+
+def find(name: str) -> PipelineRunResponse:
+    """The run of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from zenml.client import Client
+
+    found = Client().list_pipeline_runs(name=name, hydrate=True).items
+    if not found:
+        newest = Client().list_pipeline_runs(sort_by="desc:created", size=5).items
+        names = ", ".join(str(run.name) for run in newest) or "none"
+        raise UsageError(f"There is no run {name!r}; the newest are: {names}.")
+    return found[0]
+
+
+def follow(started: PipelineRunResponse) -> Run:
+    """Watch a run in a cluster until its end; Ctrl-C ends the watching, not the run.
+
+    Raises:
+        ModelyardError: it failed, for this reason; or watching was interrupted.
+    """
+    from zenml.client import Client
+
+    from stacks.apply import file_of
+    from stacks.kubernetes.watch import Watch
+
+    stack = Client().active_stack
+    watch = Watch(started, cast(Any, stack.orchestrator), file_of(stack.name))
+    try:
+        finished = watch.to_the_end()
+    except KeyboardInterrupt:
+        raise Interrupted(watch.goes_on()) from None
     if not finished.status.is_successful:
-        failed = sorted(step for step, ran in finished.steps.items() if ran.status.is_failed)
-        raise ModelyardError(
-            f"The run {finished.name} ended {finished.status.value}; failed: "
-            f"{', '.join(failed) or 'no step'}. "
-            f"Look at it: python run.py zenml pipeline runs describe {finished.name}"
-        )
+        raise watch.failure(finished)
     return Run(finished)
+
+
+def _in_pods(orchestrator: Any) -> dict[str, Any]:
+    """Options of a pipeline that runs as pods of an image that is there already."""
+    from zenml.config import DockerSettings
+    from zenml.config.retry_config import StepRetryConfig
+
+    docker = cast(Any, DockerSettings)(
+        parent_image=orchestrator.config.image, skip_build=True, install_stack_requirements=False
+    )
+    # A pod can be moved or killed at any time: each step may begin once more.
+    return {
+        "dynamic": True,
+        "settings": {"docker": docker},
+        "retry": cast(Any, StepRetryConfig)(max_retries=1),
+    }
 
 
 def _restore_tracking(uri: str | None) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from stacks.spec import Component, Stack
 
 
+_WITHOUT = "-without-"
+
+
 def apply(stack: Stack, *, without: Collection[str] = ()) -> tuple[UUID, list[str]]:
     """Create or update the stack and its parts; returns its id and what was changed, a line each.
 
@@ -41,8 +44,13 @@ def apply(stack: Stack, *, without: Collection[str] = ()) -> tuple[UUID, list[st
             continue
         kind = StackComponentType(type_name)
         components[kind] = _component(client, stack.name, kind, component, changes)
-    name = "-without-".join([stack.name, *without])
+    name = _WITHOUT.join([stack.name, *without])
     return _stack(client, name, components, changes), changes
+
+
+def file_of(name: str) -> str:
+    """The name that a ZenML stack of `apply` has in its file."""
+    return name.partition(_WITHOUT)[0]
 
 
 def find(name: str) -> StackResponse | None:
@@ -121,4 +129,7 @@ def _stack(client: Client, name: str, components: dict[StackComponentType, UUID]
 
 
 def _words(configuration: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in configuration.items()) or "defaults"
+    def word(value: Any) -> Any:
+        return "…" if isinstance(value, dict | list) else value
+
+    return ", ".join(f"{key}={word(value)}" for key, value in configuration.items()) or "defaults"

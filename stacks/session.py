@@ -8,13 +8,16 @@ import os
 import secrets
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
+from upath import UPath
 
 from db.databases import Databases, prepare
-from errors import StackError
+from errors import StackError, UsageError
 from settings import PROJECT, Settings
 from stacks import private, spec
 from stacks.shortcuts import import_zenml
@@ -25,10 +28,39 @@ class Session:
     """What a command works on."""
 
     settings: Settings
-    databases: Databases
     stack: str
     changes: list[str]
     """What applying the stack changed, a line each."""
+    folder: UPath
+    """Where files go that steps read or write by their path."""
+    databases: Databases | None = None
+    """None where the metadata are behind a cluster's servers."""
+
+    @contextmanager
+    def alone(self, work: str) -> Iterator[None]:
+        """Do `work` only when nobody else does.
+
+        Raises:
+            DatabaseError: somebody does.
+        """
+        if self.databases is None:
+            # A run in a cluster outlives the command that started it: its steps see to it themselves.
+            yield
+            return
+        from db.session import advisory_lock
+
+        with advisory_lock(self.databases.modelyard, work):
+            yield
+
+
+def require_local(stack: str, what: str) -> None:
+    """`what` is done on this machine alone.
+
+    Raises:
+        UsageError: the stack of that name is a cluster's.
+    """
+    if spec.read(spec.named(stack)).platform != "local":
+        raise UsageError(f"{what} works on this machine alone so far, not on the stack {stack!r}.")
 
 
 def connect(settings: Settings) -> Databases:
@@ -43,53 +75,77 @@ def connect(settings: Settings) -> Databases:
     """
     databases = prepare(settings)
     home = settings.home
-    key_file = home / "zenml" / "secrets.key"
-    encryption_key, _ = private.keep(key_file, lambda: secrets.token_hex(32))
-    _check_key(databases, encryption_key, key_file)
-    os.environ |= {
-        "ZENML_CONFIG_PATH": str(home / "zenml"),
+    key = encryption_key(settings)
+    _check_key(databases, key)
+    os.environ |= environment(home / "zenml") | {
         "ZENML_STORE_URL": databases.zenml,
         "ZENML_STORE_BACKUP_STRATEGY": "disabled",
         "ZENML_SECRETS_STORE_TYPE": "sql",
-        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": encryption_key,
+        "ZENML_SECRETS_STORE_ENCRYPTION_KEY": key,
+        "MLFLOW_TRACKING_URI": databases.mlflow,
+        # Where MLflow puts the artifacts of new experiments: in a folder, or with its server into the bucket.
+        "_MLFLOW_SERVER_ARTIFACT_ROOT": (
+            "mlflow-artifacts:/" if settings.artifacts else str(home / "artifacts" / "mlflow")
+        ),
+    }
+    return databases
+
+
+def environment(config: Path) -> dict[str, str]:
+    """What ZenML and MLflow are told on every stack; `config` is where ZenML keeps its own settings."""
+    return {
+        "ZENML_CONFIG_PATH": str(config),
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
         "ZENML_CUSTOM_SOURCE_ROOT": str(PROJECT),
         "ZENML_DISABLE_CLIENT_SERVER_MISMATCH_WARNING": "true",
         "AUTO_OPEN_DASHBOARD": "false",
-        "MLFLOW_TRACKING_URI": databases.mlflow,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
-        # Where MLflow, used without a server in between, puts the artifacts of new experiments.
-        "_MLFLOW_SERVER_ARTIFACT_ROOT": str(home / "artifacts" / "mlflow"),
     }
-    return databases
 
 
-def _check_key(databases: Databases, key: str, file: Path) -> None:
-    """Refuse databases whose secrets are encrypted with another key, before anything of theirs is changed.
+def encryption_key(settings: Settings) -> str:
+    """What ZenML's secrets are encrypted with: given by the settings, or made once and kept in a file."""
+    if settings.encryption_key:
+        return settings.encryption_key.get_secret_value()
+    key, _ = private.keep(settings.home / "zenml" / "secrets.key", lambda: secrets.token_hex(32))
+    return key
 
-    What the key is, is noted with the database as a hash, from which nobody finds it: it has 256 random bits.
-    """
+
+def name_of_key(key: str) -> str:
+    """What is noted of the key with a database: a hash, which says nothing of it, as it is random."""
+    return f"secrets encrypted with key {hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _check_key(databases: Databases, key: str) -> None:
+    """Refuse databases whose secrets are encrypted with another key, before anything of theirs is changed."""
     from db.session import advisory_lock, connect
 
-    mine = f"secrets encrypted with key {hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    mine = name_of_key(key)
     with connect(databases.zenml) as connection:
         if (noted := _comment(connection)) is None:
             with advisory_lock(databases.zenml, "key", wait=True):
                 if (noted := _comment(connection)) is None:
-                    connection.execute(text(f"COMMENT ON DATABASE zenml IS '{mine}'"))
+                    note_key(connection, mine)
                     return
     if noted != mine:
         raise StackError(
             f"The databases at {databases.server} belong to another home folder: ZenML's secrets in them are "
-            f"encrypted with another key than the one in {file}. Copy that file from the other home to go on "
-            "here with the same data, or name a server without these databases in MODELYARD_DATABASE_URL."
+            "encrypted with another key than the one used here, from MODELYARD_ENCRYPTION_KEY or else "
+            "zenml/secrets.key below the home folder. Use the other's to go on here with the same data, or "
+            "name a server without these databases in MODELYARD_DATABASE_URL."
         )
+
+
+def note_key(connection: Connection, name: str) -> None:
+    """Note with the connection's database of which key its secrets are."""
+    database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
+    connection.execute(text(f"COMMENT ON DATABASE {database} IS '{name}'"))
 
 
 def _comment(connection: Connection) -> str | None:
@@ -105,25 +161,48 @@ def open_stack(settings: Settings, stack: str, *, tracking: bool = True) -> Sess
 
     Raises:
         DatabaseError: PostgreSQL cannot be reached or used.
-        StackError, UsageError: the stack's file is wrong, or there is none.
+        StackError, UsageError: the stack's file is wrong, or there is none, or a part of it does not answer.
     """
-    path = spec.named(stack)
+    return open_file(spec.named(stack), settings, tracking=tracking)
+
+
+def open_file(path: Path, settings: Settings, *, tracking: bool = True) -> Session:
+    """The same for a stack file anywhere."""
+    draft = spec.read(path)
+    if draft.platform == "kubernetes":
+        from stacks.kubernetes import session as cluster
+
+        return cluster.open_draft(draft, settings, tracking=tracking)
     databases = connect(settings)
-    changes = apply_file(path, settings, databases, tracking=tracking)
-    return Session(settings=settings, databases=databases, stack=stack, changes=changes)
-
-
-def apply_file(path: Path, settings: Settings, databases: Databases, *, tracking: bool = True) -> list[str]:
-    """Apply a stack file and make it this process's active stack; returns what changed, a line each."""
-    wanted = spec.read(path, {"home": str(settings.home), "mlflow": databases.mlflow})
+    wanted = spec.fill(draft, {"home": str(settings.home), "mlflow": databases.mlflow})
     open_store(databases)
+    return Session(
+        settings=settings,
+        stack=wanted.name,
+        changes=activate(wanted, tracking=tracking),
+        folder=UPath(settings.home),
+        databases=databases,
+    )
 
+
+def activate(wanted: spec.Stack, *, tracking: bool) -> list[str]:
+    """Apply a stack and make it this process's active one; returns what changed, a line each."""
     from stacks.apply import apply
 
     stack_id, changes = apply(wanted, without=() if tracking else ("experiment_tracker",))
     # By environment, not in ZenML's settings file: commands with different stacks run side by side.
     os.environ["ZENML_ACTIVE_STACK_ID"] = str(stack_id)
     return changes
+
+
+def open_store_of(path: Path, settings: Settings) -> None:
+    """ZenML on the store of a stack file's platform, nothing applied."""
+    if spec.read(path).platform == "kubernetes":
+        from stacks.kubernetes import session as cluster
+
+        cluster.connect(settings)
+    else:
+        open_store(connect(settings))
 
 
 def open_store(databases: Databases, *, shortcuts: bool = True) -> None:
@@ -169,6 +248,7 @@ def settle_in() -> str:
 _HARMLESS = (
     "Setting the global active stack",  # each command names its stack by environment
     "You are configuring a stack component that is using local",  # the store is PostgreSQL, no server
+    "An API token without an expiration time",  # it goes with its schedule
     "Failed to disable MLflow autologging",  # of frameworks that are not installed
 )
 

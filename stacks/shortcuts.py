@@ -12,18 +12,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel
 
 
-def import_zenml() -> None:
+def import_zenml(store: Literal["sql", "rest"] = "sql") -> None:
     """Import ZenML without compiling the validators of its six hundred models: each when it is first used."""
     if "zenml" in sys.modules:
         return
     with _compiled_late():
         importlib.import_module("zenml")
-        importlib.import_module("zenml.zen_stores.sql_zen_store")
+        importlib.import_module(f"zenml.zen_stores.{store}_zen_store")
     # Two thousand modules are no garbage: looking through them takes a sixth of a second each time.
     gc.freeze()
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,12 +26,19 @@ class Component(BaseModel):
     )
 
 
+Platform = Literal["local", "kubernetes"]
+
+
 class Stack(BaseModel):
     """Where pipelines run and where their results go."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=50)
+    platform: Platform = Field(
+        default="local",
+        description="Who keeps the metadata: this machine's PostgreSQL, or the chart's in a cluster.",
+    )
     orchestrator: Component
     artifact_store: Component
     experiment_tracker: Component
@@ -39,8 +47,8 @@ class Stack(BaseModel):
 
     def components(self) -> dict[str, Component]:
         """The parts that the file names, by ZenML's name of their type."""
-        parts = {name: getattr(self, name) for name in type(self).model_fields if name != "name"}
-        return {name: part for name, part in parts.items() if part is not None}
+        parts = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: part for name, part in parts.items() if isinstance(part, Component)}
 
 
 def named(name: str) -> Path:
@@ -56,26 +64,50 @@ def named(name: str) -> Path:
     return path
 
 
-def read(path: Path, values: Mapping[str, str]) -> Stack:
-    """Read a stack file; `{key}` in a text is replaced by `values[key]`.
+@dataclass(frozen=True)
+class Draft:
+    """A stack file whose placeholders are not filled in yet."""
+
+    path: Path
+    content: Any
+
+    @property
+    def platform(self) -> str:
+        """What `fill` has to bring values of."""
+        named = self.content.get("platform") if isinstance(self.content, dict) else None
+        return str(named or "local")
+
+
+def read(path: Path) -> Draft:
+    """Read a stack file.
 
     Raises:
-        StackError: the file cannot be read, is no YAML, or breaks the model; the message names the key.
+        StackError: the file cannot be read, or is no YAML.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        return Draft(path, yaml.safe_load(path.read_text()))
     except OSError as error:
         raise StackError(f"Cannot read the stack file {path}: {error.strerror}.") from error
     except yaml.YAMLError as error:
         raise StackError(f"The stack file {path} is no YAML: {error}") from error
+
+
+def fill(draft: Draft, values: Mapping[str, str]) -> Stack:
+    """The stack; `{key}` in a text is replaced by `values[key]`.
+
+    Environment variables that have no value then are left out.
+
+    Raises:
+        StackError: the file breaks the model; the message names the key.
+    """
     try:
-        return Stack.model_validate(_fill(content, values))
+        return Stack.model_validate(_fill(draft.content, values))
     except ValidationError as error:
         lines = "\n".join(f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise StackError(f"The stack file {path} is wrong in:\n{lines}") from error
+        raise StackError(f"The stack file {draft.path} is wrong in:\n{lines}") from error
     except KeyError as error:
         raise StackError(
-            f"The stack file {path} uses the placeholder {{{error.args[0]}}}; "
+            f"The stack file {draft.path} uses the placeholder {{{error.args[0]}}}; "
             f"there are: {', '.join(f'{{{key}}}' for key in values)}."
         ) from error
 
@@ -86,5 +118,10 @@ def _fill(value: Any, values: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _fill(inner, values) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_fill(inner, values) for inner in value]
+        return [filled for inner in value if not _empty(filled := _fill(inner, values))]
     return value
+
+
+def _empty(item: Any) -> bool:
+    """An environment variable that would have no value."""
+    return isinstance(item, dict) and item.get("value") == ""

@@ -17,7 +17,7 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_local_stack_is_filled_in_from_the_settings() -> None:
-    stack = spec.read(spec.named("local"), VALUES)
+    stack = spec.fill(spec.read(spec.named("local")), VALUES)
     assert stack.artifact_store.configuration == {"path": "/data/artifacts"}
     assert stack.experiment_tracker.configuration == {"tracking_uri": "postgresql://host/mlflow"}
     assert list(stack.components()) == ["orchestrator", "artifact_store", "experiment_tracker"]
@@ -38,14 +38,46 @@ def test_a_wrong_stack_file_is_refused_and_the_message_names_the_place(
     tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(StackError, match=message):
-        spec.read(write(tmp_path, text), VALUES)
+        spec.fill(spec.read(write(tmp_path, text)), VALUES)
 
 
 def test_a_missing_stack_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StackError, match=r"Cannot read the stack file .*nowhere\.yaml"):
-        spec.read(tmp_path / "nowhere.yaml", VALUES)
+        spec.read(tmp_path / "nowhere.yaml")
 
 
 def test_an_unknown_stack_name_lists_those_there_are() -> None:
-    with pytest.raises(UsageError, match="there are: local"):
+    with pytest.raises(UsageError, match="there are: kubernetes, local"):
         spec.named("moon")
+
+
+PLACEHOLDERS = [
+    *("bucket", "image", "login_password", "login_username", "mlflow"),
+    *("orchestrator_service_account", "pipelines_namespace", "registry", "s3", "s3_region", "s3_secret"),
+    *("step_service_account", "zenml"),
+]
+CLUSTER = {name: f"the-{name}" for name in PLACEHOLDERS}
+
+
+def test_the_stack_of_a_cluster_is_filled_in_from_what_the_chart_wrote_down() -> None:
+    draft = spec.read(spec.named("kubernetes"))
+    assert draft.platform == "kubernetes"
+    stack = spec.fill(draft, CLUSTER)
+    pod = stack.orchestrator.configuration["pod_settings"]
+    assert {"name": "AWS_ENDPOINT_URL_S3", "value": "the-s3"} in pod["env"]
+    assert stack.artifact_store.configuration == {"path": "s3://the-bucket/zenml"}
+
+
+def test_what_a_cluster_has_no_value_for_is_left_out_of_lists() -> None:
+    stack = spec.fill(spec.read(spec.named("kubernetes")), CLUSTER | {"s3": ""})
+    pod = stack.orchestrator.configuration["pod_settings"]
+    assert "AWS_ENDPOINT_URL_S3" not in [variable["name"] for variable in pod["env"]]
+
+
+def test_no_password_is_in_the_stack_of_a_cluster() -> None:
+    stack = spec.fill(spec.read(spec.named("kubernetes")), CLUSTER)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        (variable,) = [
+            each for each in stack.orchestrator.configuration["pod_settings"]["env"] if each["name"] == name
+        ]
+        assert variable["valueFrom"]["secretKeyRef"]["name"] == "the-s3_secret"

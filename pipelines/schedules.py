@@ -1,0 +1,121 @@
+"""Trainings that a cluster starts by itself, at most one for each use case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from errors import UsageError
+from pipelines.run import prepare
+
+if TYPE_CHECKING:
+    from zenml.models import ScheduleResponse
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A schedule, and what became of its newest run."""
+
+    use_case: str
+    cron: str
+    since: datetime
+    run: str | None
+    status: str | None
+
+
+def schedule(use_case: str, cron: str, options: dict[str, Any]) -> str | None:
+    """Train `use_case` whenever `cron` says so (UTC); returns the cron of the schedule that was replaced.
+
+    `options` are those of `training.plan.make`. Each run looks anew for data files and for the champion.
+
+    Raises:
+        UsageError: the cluster does not take `cron`.
+    """
+    from zenml.client import Client
+    from zenml.config.schedule import Schedule
+
+    from stacks.kubernetes import schedules
+
+    orchestrator: Any = Client().active_stack.orchestrator
+    schedules.check(orchestrator, cron)
+    before = remove(use_case)
+    prepared = prepare(_name(use_case), scheduled_training).with_options(
+        schedule=Schedule(name=_name(use_case), cron_expression=cron)
+    )
+    prepared(use_case=use_case, options=options)
+    return before
+
+
+def remove(use_case: str) -> str | None:
+    """End the schedule of `use_case` and its run under way; returns its cron, or None when there is none."""
+    from zenml.client import Client
+    from zenml.enums import ExecutionStatus
+    from zenml.models import PipelineRunUpdate
+
+    found = _find(_name(use_case))
+    if found is None:
+        return None
+    client = Client()
+    runs = client.list_pipeline_runs(schedule_id=found.id, sort_by="desc:created").items
+    client.delete_schedule(found.id)
+    # Its pods and its token went with the CronJob, so that it could not say itself that it ended.
+    for run in runs:
+        if not run.status.is_finished:
+            client.zen_store.update_run(run.id, PipelineRunUpdate(status=ExecutionStatus.STOPPED))
+    return str(found.cron_expression)
+
+
+def listed() -> list[Scheduled]:
+    """All schedules of trainings."""
+    from zenml.client import Client
+
+    client = Client()
+    found = []
+    for each in client.list_schedules(size=1000, hydrate=True).items:
+        if not each.name.startswith(_name("")):
+            continue
+        runs = client.list_pipeline_runs(schedule_id=each.id, sort_by="desc:created", size=1).items
+        found.append(
+            Scheduled(
+                use_case=each.name.removeprefix(_name("")),
+                cron=str(each.cron_expression),
+                since=each.created,
+                run=runs[0].name if runs else None,
+                status=runs[0].status.value if runs else None,
+            )
+        )
+    return found
+
+
+def scheduled_training(use_case: str, options: dict[str, Any]) -> None:
+    """A training that is planned when it begins."""
+    from pipelines.training import training
+    from steps.planning import make_plan
+
+    plan, champion = make_plan(use_case, options)
+    training(plan.load(), champion.load())
+
+
+def require_cluster(stack: str, remote: bool) -> None:
+    """Schedules are a cluster's.
+
+    Raises:
+        UsageError: the stack runs pipelines on this machine.
+    """
+    if not remote:
+        raise UsageError(
+            f"The stack {stack!r} runs pipelines in its commands, so nothing starts them by itself; "
+            "take --stack kubernetes, or your machine's cron."
+        )
+
+
+def _find(name: str) -> ScheduleResponse | None:
+    from zenml.client import Client
+
+    found = Client().list_schedules(name=name, hydrate=True).items
+    return found[0] if found else None
+
+
+def _name(use_case: str) -> str:
+    return f"train_{use_case}"
