@@ -1,6 +1,9 @@
-"""Make the pictures in docs/images of a platform that is up: python docs/screenshots.py
+"""Make the pictures in docs/images.
 
-Needs Chromium (Debian: apt install chromium). It trains and releases `taxi` first.
+    python docs/screenshots.py               the platform on this machine; it trains and releases `taxi` first
+    python docs/screenshots.py kubernetes    the newest training of `taxi` in a cluster
+
+Needs Chromium (Debian: apt install chromium).
 """
 
 from __future__ import annotations
@@ -51,6 +54,15 @@ def dashboard(
 
     Returns the texts that were seen: `run`, `visualization`. With `folder`, pictures are put there.
     """
+    run = newest_run(page, address, login, pipeline)
+    _picture(page, folder, "dashboard-run")
+    visualization = plots(page)
+    _picture(page, folder, "dashboard-visualization")
+    return {"run": run, "visualization": visualization}
+
+
+def newest_run(page: Page, address: str, login: tuple[str, str], pipeline: str) -> str:
+    """Log in, and open the newest run of a pipeline; returns what is seen of it, all its steps included."""
     page.goto(f"{address}/login")
     page.fill("input[name=username]", login[0])
     page.fill("input[name=password]", login[1])
@@ -58,17 +70,28 @@ def dashboard(
     page.wait_for_url(lambda url: "/login" not in url)
     page.goto(f"{address}/projects/default/runs")
     page.get_by_role("link", name=f"{pipeline}-").first.click()
+    page.get_by_role("button", name="Fit view").click()
     page.get_by_text("explanation").first.wait_for()
-    run = page.inner_text("body")
-    _picture(page, folder, "dashboard-run")
+    return page.inner_text("body")
+
+
+def log(page: Page, step: str) -> str:
+    """Open a step of the run that is seen, and read its log."""
+    page.get_by_text(step, exact=True).first.click()
+    opened = page.get_by_role("dialog")
+    opened.get_by_role("tab", name="Logs").click()
+    opened.get_by_text("INFO").first.wait_for()
+    return opened.inner_text()
+
+
+def plots(page: Page) -> str:
+    """Open the plots of the run that is seen, and read what they are."""
     page.get_by_text("explanation").first.click()
     page.get_by_role("tab", name="Visualization").click()
     page.get_by_text("Load Preview").click()
     plots = page.frame_locator("iframe").locator("body")
     plots.get_by_text("Importances").wait_for()
-    visualization = plots.inner_text()
-    _picture(page, folder, "dashboard-visualization")
-    return {"run": run, "visualization": visualization}
+    return plots.inner_text()
 
 
 def mlflow(page: Page, address: str, folder: Path) -> None:
@@ -105,12 +128,19 @@ def _run(*arguments: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make all pictures."""
+    """Make the pictures of this machine's platform, or of a cluster's."""
     sys.path.insert(0, str(PROJECT))
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
+    if chromium is None or sys.argv[1:] not in ([], ["kubernetes"]):
         sys.exit(__doc__)
     IMAGES.mkdir(exist_ok=True)
+    if sys.argv[1:]:
+        _of_cluster(chromium)
+    else:
+        _of_this_machine(chromium)
+
+
+def _of_this_machine(chromium: str) -> None:
     terminal(_run(), IMAGES)
     up = _run("up", "--detach")
     addresses = {one["service"]: one["address"] for one in up["services"]}
@@ -119,6 +149,18 @@ def main() -> None:
     with browser(chromium, login) as page:
         dashboard(page, addresses["zenml"], login, "train_taxi", IMAGES)
         mlflow(page, addresses["mlflow"], IMAGES)
+
+
+def _of_cluster(chromium: str) -> None:
+    import settings
+    from stacks.kubernetes import cluster
+
+    found = cluster.connect(settings.read())
+    kept = found.environment()
+    login = (kept["ZENML_STORE_USERNAME"], kept["ZENML_STORE_PASSWORD"])
+    with browser(chromium, login) as page:
+        newest_run(page, found.zenml, login, "train_taxi")
+        _picture(page, IMAGES, "kubernetes-run")
 
 
 if __name__ == "__main__":
