@@ -102,19 +102,13 @@ def train(
     --source s3://trips/green --months 2023-03..2024-02[/b]
     """
     from console.jobs import train as job
-    from training.months import expand
 
     document = job(
         call.settings,
         call.stack,
         call.progress,
         use_case,
-        source=source,
-        months=expand(months) if months else None,
-        cutoff=cutoff,
-        candidates=_split(candidates),
-        trials=trials,
-        seed=seed,
+        **_options(source, months, cutoff, trials, candidates, seed),
     )
     call.answer(document, reports.training)
     _exit_by_gates(document)
@@ -353,7 +347,6 @@ def schedule(
     --source s3://trips/green[/b]
     """
     from console.jobs import schedule as job
-    from training.months import expand
 
     document = job(
         call.settings,
@@ -361,12 +354,7 @@ def schedule(
         call.progress,
         use_case,
         cron,
-        source=source,
-        months=expand(months) if months else None,
-        cutoff=cutoff,
-        candidates=_split(candidates),
-        trials=trials,
-        seed=seed,
+        **_options(source, months, cutoff, trials, candidates, seed),
     )
     call.answer(document, reports.scheduled)
 
@@ -454,6 +442,27 @@ def _down(call: Call) -> dict[str, Any]:
     from console import state
 
     return state.down(call.settings, call.progress)
+
+
+def _options(
+    source: str | None,
+    months: str | None,
+    cutoff: str | None,
+    trials: int,
+    candidates: str | None,
+    seed: int,
+) -> dict[str, Any]:
+    """What a person asked of a training, as `training.plan.make` takes it."""
+    from training.months import expand
+
+    return {
+        "source": source,
+        "months": expand(months) if months else None,
+        "cutoff": cutoff,
+        "candidates": _split(candidates),
+        "trials": trials,
+        "seed": seed,
+    }
 
 
 def _split(text: str | None) -> list[str] | None:
