@@ -228,9 +228,11 @@ def _migrating(url: str) -> int:
 
 
 def _others(url: str) -> int:
-    query = (
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    # Autovacuum's workers come and go by themselves.
+    query = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    """
     return int(rows(url, query)[0][0])
 
 
