@@ -50,7 +50,7 @@ class Candidate:
     _child: subprocess.Popen[bytes]
 
     def wait_until_ready(self) -> None:
-        """Return once it has made its first prediction.
+        """Return once it has proved its answers.
 
         Raises:
             ReleaseError: it ended, or took more than `READY_SECONDS`.

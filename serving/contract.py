@@ -158,7 +158,7 @@ def openapi(use_case: UseCase, response: type[BaseModel], version: int) -> dict[
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 _PROBES = {
     "/livez": "Whether the process is alive",
-    "/readyz": "Whether the model is loaded and has made a prediction",
+    "/readyz": "Whether the model is loaded and answers as it should",
     "/healthz": "The same as /livez",
     "/metrics": "Counts and durations of requests, for Prometheus",
 }

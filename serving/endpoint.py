@@ -1,4 +1,4 @@
-"""A model version ready to answer: what lies in a Bento's folder, loaded and tried once."""
+"""A model version ready to answer: what lies in a Bento's folder, loaded and put to the proof."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, TypeAdapter
 
 import usecases
-from serving import contract, model
+from serving import contract, model, verification
 
 if TYPE_CHECKING:
     from usecases.base import UseCase
@@ -20,6 +20,7 @@ MODEL = "model"
 PROVENANCE = "provenance.json"
 PROFILE = "profile.json"
 OPENAPI = "openapi.json"
+VERIFICATION = "verification.json"
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,10 @@ _ANSWER = TypeAdapter(dict[str, Any])
 
 
 def load(folder: Path) -> Endpoint:
-    """The endpoint of the Bento whose sources lie in `folder`, after a first prediction.
+    """The endpoint of the Bento whose sources lie in `folder`, once it answers as it should.
 
     Raises:
-        ModelyardError: the model holds parts that a Bento may not hold.
+        ModelyardError: the model holds parts that a Bento may not hold, or answers differently.
     """
     provenance = json.loads((folder / PROVENANCE).read_text())
     use_case = usecases.load(provenance["use_case"])
@@ -94,5 +95,5 @@ def load(folder: Path) -> Endpoint:
         batch=contract.batch_request(use_case),
     )
     # Also warms every lazy part of the libraries, so that the first caller doesn't pay for it.
-    endpoint.answer(json.dumps(dict(use_case.example)).encode())
+    verification.prove(endpoint, json.loads((folder / VERIFICATION).read_text()))
     return endpoint

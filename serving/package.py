@@ -1,4 +1,4 @@
-"""One Bento per model version: model, contract, environment lock, reference profile and provenance.
+"""One Bento per model version: model, proof, contract, environment lock, reference profile and provenance.
 
 A Bento is made in a folder beside the store and moved into it whole by one rename: whoever is killed on the
 way leaves nothing that could be taken for a Bento, and of two who make the same one, one wins.
@@ -24,7 +24,7 @@ import numpy as np
 
 import usecases
 from errors import ReleaseError
-from serving import contract, endpoint, model
+from serving import contract, endpoint, model, verification
 from settings import PROJECT
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def package(packed: ModelPackage, store: Path) -> Packed:
     gives the same Bento.
 
     Raises:
-        ReleaseError: the model's predictions on the examples are not those that were recorded.
+        ReleaseError: the model's predictions on the examples are not those that were recorded, or most
+            examples are no valid requests.
         ModelyardError: the model holds parts that a Bento may not hold.
         UsageError: the use case's request model lets through what an endpoint must refuse.
     """
@@ -101,6 +102,8 @@ def package(packed: ModelPackage, store: Path) -> Packed:
             (context / name).parent.mkdir(parents=True, exist_ok=True)
             (context / name).write_bytes(content)
         model.save(packed.model, context / endpoint.MODEL)
+        proof = verification.proof(use_case, packed.model, packed.examples)
+        (context / endpoint.VERIFICATION).write_text(json.dumps(proof))
         made = _build(context, folder, use_case, version)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -152,7 +155,7 @@ def _files(use_case: UseCase, packed: ModelPackage) -> dict[str, bytes]:
 def _digest(files: Mapping[str, bytes], examples: pd.DataFrame) -> str:
     """A digest of all that the Bento holds.
 
-    For the model, whose file has random names in it, stand its answers.
+    For the model, whose file has random names in it, stand its answers; so they do for its proof.
     """
     import pandas as pd
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +15,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db import releases as record
 from db.models import Release
 from db.session import advisory_lock, engine
 from errors import DatabaseError, ReleaseError
-from releases import local, record
+from releases import local
 from releases import release as releases
 from serving.package import Packed, package
 from tests.integration.releases.titanic import Built, Place, ask, with_model_of
@@ -115,6 +117,23 @@ def test_a_release_that_does_not_start_shows_the_end_of_its_log(
     assert statuses(place) == ["serving", "failed"]
 
 
+def test_a_bento_whose_model_was_swapped_for_another_does_not_get_ready_and_says_why(
+    place: Place, first: Built, second: Built, tmp_path: Path
+) -> None:
+    address = place.release(first).address
+    swapped = package(second.content, tmp_path / "store")
+    models = [built.path / "src" / "model" for built in (first.bento, swapped)]
+    shutil.copytree(*models, dirs_exist_ok=True)
+    with pytest.raises(
+        ReleaseError,
+        match=r"(?s)before it was ready.*does not answer what it did when it was packed: for row 1 of 200, "
+        r"{.*} was expected, {.*} came",
+    ):
+        place.release(Built(second.content, swapped))
+    assert ask(address)["model_version"] == 1
+    assert statuses(place) == ["serving", "failed"]
+
+
 def test_an_endpoint_that_was_killed_is_started_again_at_its_address(
     place: Place, first: Built, free_port: int
 ) -> None:
@@ -152,7 +171,8 @@ def test_a_release_that_was_killed_leaves_an_endpoint_that_answers_and_the_next_
 _KILLED = """
 import os, pickle, signal, sys
 from pathlib import Path
-from releases import local, record, release
+from db import releases as record
+from releases import local, release
 from settings import Settings
 from serving.package import Packed
 from tests.integration.releases.titanic import build
