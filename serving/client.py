@@ -41,6 +41,16 @@ class Client:
         except httpx.TransportError:
             return False
 
+    def metrics(self) -> str | None:
+        """What it counts, in Prometheus' text format; None when it does not answer."""
+        import httpx
+
+        try:
+            response = self._http.get("/metrics")
+        except httpx.TransportError:
+            return None
+        return response.text if response.is_success else None
+
     def model(self) -> dict[str, Any]:
         """What the served model is made of."""
         return self._call("GET", "/model")

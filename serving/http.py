@@ -19,10 +19,16 @@ from serving.contract import MAX_BODY_BYTES, Error, FieldError, field_errors
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from serving.endpoint import Endpoint
 
 VERSION_HEADER = "Model-Version"
+_OWN = ("/predict", "/predict_batch", "/model", "/docs.json", "/")
+_BENTOML = ("/livez", "/readyz", "/healthz", "/metrics")
+_PAGE_FILES = ("/static_content/swagger-ui.css", "/static_content/swagger-ui-bundle.js")
+PATHS = frozenset((*_OWN, *_BENTOML, *_PAGE_FILES))
+"""Every path that an endpoint has."""
 
 
 class Refused(Exception):
@@ -74,6 +80,22 @@ def application(endpoint: Callable[[], Endpoint]) -> Starlette:
         ],
         exception_handlers={Refused: refuse, HTTPException: fail},
     )
+
+
+def known_paths(application: ASGIApp) -> ASGIApp:
+    """`application`, which hears of no path that an endpoint doesn't have.
+
+    BentoML counts requests of each path that it hears of from then on: whoever asked for many would fill the
+    memory.
+    """
+
+    async def known(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in PATHS:
+            await JSONResponse({"error": "Not Found", "fields": []}, 404)(scope, receive, send)
+        else:
+            await application(scope, receive, send)
+
+    return known
 
 
 async def _json_body(request: Request) -> bytes:

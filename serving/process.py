@@ -1,8 +1,10 @@
-"""One endpoint process of the local target: BentoML's application for a Bento, and a public socket on call.
+"""One endpoint process: BentoML's application for a Bento, in a pod or on this machine.
 
-`bentoml serve` listens as soon as it starts and stops listening when it ends, so a new version could only get
-the address of the one before after a gap. Here the listening socket is handed from process to process
-instead: it is never closed, so no connection is ever refused.
+In a pod (`--port`) it listens once its model has proved itself; Kubernetes leads clients to it.
+
+On this machine nobody does. `bentoml serve` listens as soon as it starts and stops listening when it ends, so
+a new version could only get the address of the one before after a gap. Here the listening socket is handed
+from process to process instead: it is never closed, so no connection is ever refused.
 
     release                          this process                        the process before
     start ───────────────────────▶   serves its private socket           serves the public socket
@@ -28,7 +30,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
@@ -80,28 +82,50 @@ class Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve the Bento that the arguments name until SIGTERM."""
+    """Serve a Bento until SIGTERM: in a pod at --port, on this machine at the sockets of a release."""
     parser = argparse.ArgumentParser(prog="serving.process", description=main.__doc__)
     parser.add_argument("bento", type=Path, help="The Bento's folder.")
-    parser.add_argument(
-        "--private", type=int, required=True, help="Descriptor of the private listening socket."
-    )
-    parser.add_argument("--release", type=int, required=True, help="Descriptor of the release's socket.")
-    parser.add_argument(
-        "--lend", type=Path, required=True, help="Unix socket to make, which lends the public socket."
-    )
+    pod = parser.add_argument_group("in a pod")
+    pod.add_argument("--port", type=int, help="Port to listen at.")
+    pod.add_argument("--host", default="0.0.0.0", help="Address to listen at.")  # noqa: S104
+    local = parser.add_argument_group("on this machine, where a release starts it")
+    local.add_argument("--private", type=int, help="Descriptor of the private listening socket.")
+    local.add_argument("--release", type=int, help="Descriptor of the release's socket.")
+    local.add_argument("--lend", type=Path, help="Unix socket to make, which lends the public socket.")
     arguments = parser.parse_args()
+    sockets = (arguments.private, arguments.release, arguments.lend)
+    if arguments.port is not None and sockets == (None, None, None):
+        _serve_port(arguments.bento, arguments.host, arguments.port)
+    elif arguments.port is None and None not in sockets:
+        _serve_sockets(arguments.bento, *sockets)
+    else:
+        parser.error("give either --port, or --private, --release and --lend")
 
-    release = socket.socket(fileno=arguments.release)
-    private = socket.socket(fileno=arguments.private)
+
+def _serve_port(bento: Path, host: str, port: int) -> None:
+    # A container's first process is deaf to SIGTERM unless it handles it; once drained, uvicorn repeats it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _server(_application(bento), host=host, port=port).run()
+
+
+def _serve_sockets(bento: Path, private: int, release: int, lend: Path) -> None:
+    listening = socket.socket(fileno=private)
     served: list[Server] = []
-    threading.Thread(target=_follow, args=(release, served, arguments.lend), daemon=True).start()
-    application = _application(arguments.bento)
+    follow = (socket.socket(fileno=release), served, lend)
+    threading.Thread(target=_follow, args=follow, daemon=True).start()
+    server = _server(_application(bento))
+    served.append(server)
+    server.run(sockets=[listening])
+
+
+def _server(application: ASGI3Application, **bind: Any) -> Server:
     server = Server(
         uvicorn.Config(
             application,
+            **bind,
             loop="uvloop",
             http="httptools",
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -109,8 +133,7 @@ def main() -> None:
         )
     )
     server.config.app = _drained(application, server)
-    served.append(server)
-    server.run(sockets=[private])
+    return server
 
 
 def _application(bento: Path) -> ASGI3Application:
@@ -119,6 +142,9 @@ def _application(bento: Path) -> ASGI3Application:
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml._internal.context import server_context
     from bentoml._internal.log import configure_server_logging
+    from bentoml._internal.server.metrics.prometheus import PrometheusClient
+
+    from serving.http import known_paths
 
     configure_server_logging()
     service = load(str(bento), standalone_load=True)
@@ -129,8 +155,9 @@ def _application(bento: Path) -> ASGI3Application:
     server_context.bento_name = service.bento.tag.name
     server_context.bento_version = service.bento.tag.version
     BentoMLContainer.development_mode.set(False)
-    application: ASGI3Application = service.to_asgi(is_main=True)
-    return application
+    # Or else it would look for the files of several processes, which only `bentoml serve` lets them write.
+    BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
+    return cast("ASGI3Application", known_paths(service.to_asgi(is_main=True)))
 
 
 def _follow(release: socket.socket, served: list[Server], lend: Path) -> None:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import psutil
 
 import usecases
-from releases import record
+from db import releases as record
 from releases import release as releases
-from releases.release import Outcome
+from releases.outcome import Outcome
 from serving import client
 from serving import model as served_model
 from serving.package import PREDICTION, ModelPackage, Packed, package
