@@ -47,9 +47,9 @@ class Keeper:
         """Start what should run and doesn't; what goes wrong is written down once and tried again."""
         from sqlalchemy.exc import SQLAlchemyError
 
+        from db import releases as record
         from db.databases import prepare
         from db.migrate import upgrade
-        from releases import record
         from releases.local import TARGET
 
         try:

@@ -195,8 +195,9 @@ def _wait_until_ready(settings: Settings) -> None:
 
 def _silent_endpoints(settings: Settings) -> list[str]:
     """Use cases whose endpoint is on record and doesn't answer."""
+    from db import releases as record
     from db.databases import prepare
-    from releases import record, release
+    from releases import release
     from releases.local import TARGET
 
     serving = record.all_serving(prepare(settings).modelyard, TARGET)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 Document = Mapping[str, Any]
+
+_NOTHING_RUNS = "PostgreSQL is not running, and so nothing else is. Start with: python run.py"
 
 
 def main_job(document: Document) -> RenderableType:
@@ -39,6 +42,8 @@ def training(document: Document) -> RenderableType:
         _gates(document),
         _champion(document),
     ]
+    if "release" in document:
+        parts += ["", release(document["release"]), ""]
     if "stages" in document:
         parts.append(times(document["stages"]))
     return Group(*parts)
@@ -57,8 +62,9 @@ def followed(document: Document) -> RenderableType:
 def scheduled(document: Document) -> RenderableType:
     """What a cluster will do by itself from now on."""
     before = f" in place of [bold]{document['before']}[/]" if document["before"] else ""
+    what = f"trains {document['use_case']}" + (" and releases its champion" if document["release"] else "")
     return (
-        f"The cluster trains {document['use_case']} at [bold]{document['cron']}[/] (UTC){before}.\n"
+        f"The cluster {what} at [bold]{document['cron']}[/] (UTC){before}.\n"
         "See what becomes of it: python run.py --stack kubernetes schedules"
     )
 
@@ -67,7 +73,7 @@ def schedules(document: Document) -> RenderableType:
     """A table of the schedules."""
     if not document["schedules"]:
         return "Nothing is scheduled."
-    table = _table("use case", "cron (UTC)", "since", "newest run", "status")
+    table = new_table("use case", "cron (UTC)", "since", "newest run", "status")
     for each in document["schedules"]:
         table.add_row(
             each["use_case"],
@@ -88,14 +94,26 @@ def release(document: Document) -> RenderableType:
     """Where the endpoint is, and what was there before."""
     name, version, before = document["use_case"], document["model_version"], document["before"]
     address = document["address"]
+    if document["withdrawn"]:
+        why = escape(document["withdrawn"])
+        return (
+            f"The canary of [bold]{name}[/] version {version} was withdrawn: {why}.\n"
+            "What served before serves all requests."
+        )
     if not document["changed"]:
         return f"[bold]{name}[/] version {version} serves at [bold]{address}[/] already; nothing restarted."
     beside = f"in place of version {before}" if before else "where nothing served before"
+    exactly = "" if document["image"] else " bit for bit"
+    verified = f"{document['verified']:,} of its answers equal offline predictions{exactly}; "
     parts: list[RenderableType] = [
         f"[bold]{name}[/] version {version} now serves at [bold]{address}[/], {beside}.",
-        f"{document['verified']:,} of its answers equal offline predictions bit for bit; "
-        f"release {document['release']}, Bento {document['bento']}.",
+        f"{verified if document['verified'] else ''}release {document['release']}, Bento {document['bento']}"
+        + (f", image {escape(document['image'])}." if document["image"] else "."),
     ]
+    if document["seconds"]:
+        parts.append(
+            ", ".join(f"{stage} in {took:.1f} s" for stage, took in document["seconds"].items()) + "."
+        )
     if "stages" in document:
         parts.append(times(document["stages"]))
     return Group(*parts)
@@ -118,9 +136,9 @@ def status(document: Document) -> RenderableType:
     """What runs, a line each."""
     server = document["postgresql"]
     if server is None:
-        return "PostgreSQL is not running, and so nothing else is. Start with: python run.py"
+        return _NOTHING_RUNS
     kind = "embedded" if server["embedded"] else "your own"
-    table = _table("use case", "champion", ">score", "endpoint", "serves", "state", "since")
+    table = new_table("use case", "champion", ">score", "endpoint", "serves", "state", "since")
     for row in document["use_cases"]:
         champion = f"version {row['champion']}" if row["champion"] else "none"
         score = "" if row["score"] is None else f"{row['score']:.3f}"
@@ -128,6 +146,29 @@ def status(document: Document) -> RenderableType:
     head = f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}"
     pages: list[RenderableType] = ["", services(document)] if document["services"] else []
     return Group(head, *pages, "", table)
+
+
+def history(document: Document) -> RenderableType:
+    """Releases, a line each."""
+    if document["releases"] is None:
+        return _NOTHING_RUNS
+    drift = [f"[red]{escape(sentence)}[/]" for sentence in document["drift"]]
+    if not document["releases"] and not drift:
+        return f"Not released yet. Release the champion: python run.py release {document['use_case']}"
+    table = new_table(">release", "when", ">version", "status", "why", "by", "image or Bento", "run")
+    for one in document["releases"]:
+        reason = f": {one['reason'].splitlines()[0]}" if one["reason"] else ""
+        table.add_row(
+            str(one["id"]),
+            f"{datetime.fromisoformat(one['created_at']).astimezone():%Y-%m-%d %H:%M}",
+            str(one["model_version"]),
+            one["status"].replace("_", " ") + escape(reason),
+            escape(one["why"] or ""),
+            escape(one["released_by"]),
+            one["image"].partition("@")[2][:19] if one["image"] else one["bento"],
+            one["zenml_run"] or "",
+        )
+    return Group(table, *drift)
 
 
 def up(document: Document) -> RenderableType:
@@ -160,7 +201,7 @@ def up(document: Document) -> RenderableType:
 
 def services(document: Document) -> RenderableType:
     """The platform's services, a line each."""
-    table = _table("service", "state", "address", ">memory MB", "since", "log")
+    table = new_table("service", "state", "address", ">memory MB", "since", "log")
     for one in document["services"]:
         state = "[green]ready[/]" if one["ready"] else f"[yellow]{one['state']}[/]"
         memory = "" if one["memory_mb"] is None else f"{one['memory_mb']:.0f}"
@@ -218,56 +259,6 @@ def reproduction(document: Document) -> RenderableType:
     return Group(verdict, *(about if differences else same))
 
 
-def saved(document: Document) -> RenderableType:
-    """What a backup holds."""
-    return Group(
-        f"Wrote {document['file']}, {_size(document['bytes'])}: {_contents(document)}.",
-        "The key of ZenML's secrets is in it: keep it where only you can read it.",
-    )
-
-
-def restored(document: Document) -> RenderableType:
-    """What came back, and how to go on."""
-    return Group(
-        f"Restored {document['file']} of {document['created_at']}: {_contents(document)}, each checked.",
-        "Start the endpoints and pages again: python run.py up",
-    )
-
-
-def imported(document: Document) -> RenderableType:
-    """How many rows came, by table."""
-    table = _table("table", ">rows here and there")
-    for name, count in document["rows"].items():
-        if count:
-            table.add_row(name, f"{count:,}")
-    total = sum(document["rows"].values())
-    return Group(
-        table,
-        f"All {total:,} rows are here; the source was only read, its artifacts stay where they are.",
-        f"Commands work in ZenML's project {escape(document['project'])}.",
-    )
-
-
-def collected(document: Document) -> RenderableType:
-    """What was freed, and why some versions stay."""
-    counts = {
-        "ZenML runs": len(document["runs"]),
-        "artifacts": document["artifacts"],
-        "model versions": len(document["versions"]),
-        "MLflow runs": document["mlflow_runs"],
-        "Bentos": len(document["bentos"]),
-    }
-    what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    verb = "Would free" if document["dry_run"] else "Freed"
-    parts: list[RenderableType] = [f"{verb} {_size(document['bytes'])}: {what}."]
-    if document["stays"]:
-        table = _table("version", "stays as")
-        for version, reason in document["stays"].items():
-            table.add_row(version, reason)
-        parts += [table, "What made these stays with them."]
-    return Group(*parts)
-
-
 def stack_applied(document: Document) -> RenderableType:
     """Each change, or that there was none."""
     if not document["changes"]:
@@ -277,7 +268,7 @@ def stack_applied(document: Document) -> RenderableType:
 
 def stack_shown(document: Document) -> RenderableType:
     """The stack's parts as a table."""
-    table = _table("part", "name", "flavor", "configuration", title=f"Stack {document['stack']}")
+    table = new_table("part", "name", "flavor", "configuration", title=f"Stack {document['stack']}")
     for kind, part in document["parts"].items():
         configuration = "\n".join(f"{key}: {value}" for key, value in part["configuration"].items())
         table.add_row(kind, part["name"], part["flavor"], escape(configuration))
@@ -286,20 +277,11 @@ def stack_shown(document: Document) -> RenderableType:
 
 def times(stages: list[Document]) -> RenderableType:
     """How long each stage took."""
-    table = _table("stage", ">seconds")
+    table = new_table("stage", ">seconds")
     for stage in stages:
         table.add_row(stage["stage"], "cached" if stage["cached"] else f"{stage['seconds']:.1f}")
     table.add_row("[bold]total[/]", f"[bold]{sum(stage['seconds'] for stage in stages):.1f}[/]")
     return table
-
-
-def _contents(document: Document) -> str:
-    rows = ", ".join(f"{count:,} rows of {name}" for name, count in document["rows"].items())
-    return f"{rows}, {document['files']:,} files"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:,.1f} MB"
 
 
 def _rows(document: Document) -> str:
@@ -314,7 +296,7 @@ def _rows(document: Document) -> str:
 def _candidates(document: Document) -> RenderableType:
     metric = document["metric"]
     unit = f" ({metric['unit']})" if metric["unit"] else ""
-    table = _table("candidate", f">{metric['name']}{unit}", ">seconds")
+    table = new_table("candidate", f">{metric['name']}{unit}", ">seconds")
     sign = 1 if metric["direction"] == "minimize" else -1
     for candidate in sorted(document["candidates"], key=lambda found: sign * found["score"]):
         best = candidate["candidate"] == document["winner"]
@@ -326,7 +308,7 @@ def _candidates(document: Document) -> RenderableType:
 
 
 def _gates(document: Document) -> RenderableType:
-    table = _table("gate", "verdict", "reason")
+    table = new_table("gate", "verdict", "reason")
     for gate in document["gates"]:
         verdict = "[green]passed[/]" if gate["passed"] else "[red]not passed[/]"
         table.add_row(gate["gate"], verdict, escape(gate["reason"]))
@@ -349,12 +331,8 @@ def _endpoint(endpoint: Document | None) -> list[str]:
     if endpoint is None:
         return ["none", "", "", ""]
     state = "[green]ready[/]" if endpoint["ready"] else f"[red]does not answer[/]; log: {endpoint['log']}"
-    return [
-        endpoint["address"],
-        f"version {endpoint['model_version']}",
-        state,
-        endpoint["since"].replace("T", " "),
-    ]
+    since = endpoint["since"].replace("T", " ")
+    return [endpoint["address"], f"version {endpoint['model_version']}", state, since]
 
 
 def _answer(document: Document) -> RenderableType:
@@ -368,7 +346,8 @@ def _answer(document: Document) -> RenderableType:
     )
 
 
-def _table(*columns: str, title: str | None = None) -> Table:
+def new_table(*columns: str, title: str | None = None) -> Table:
+    """An empty table with these columns; one that begins with `>` has its numbers on the right."""
     table = Table(title=title, box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
         # What does not fit goes on in the next line: an address that is cut is none.

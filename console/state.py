@@ -21,13 +21,13 @@ def status(settings: Settings) -> Document:
     """
     from console import platform
 
-    databases = _running(settings)
+    databases = running(settings)
     services = platform.services(settings)
     if databases is None:
         return {"home": str(settings.home), "postgresql": None, "services": services, "use_cases": []}
     return {
         "home": str(settings.home),
-        "postgresql": {"server": databases.server, "embedded": databases.embedded},
+        "postgresql": _server(databases),
         "services": services,
         "use_cases": _use_cases(settings),
     }
@@ -42,7 +42,7 @@ def down(settings: Settings, progress: Progress) -> Document:
     if supervisor.is_running(settings.home):
         with progress.stage("pages"):
             pages = supervisor.stop(settings.home)
-    databases = _running(settings)
+    databases = running(settings)
     stopped: list[str] = []
     if databases is not None:
         from db.migrate import upgrade
@@ -63,7 +63,8 @@ def down(settings: Settings, progress: Progress) -> Document:
     }
 
 
-def _running(settings: Settings) -> Databases | None:
+def running(settings: Settings) -> Databases | None:
+    """The databases, or None while the embedded PostgreSQL does not run."""
     from db import databases, embedded
 
     if settings.database_url is None and embedded.status(settings.home) is None:
@@ -71,10 +72,14 @@ def _running(settings: Settings) -> Databases | None:
     return databases.prepare(settings)
 
 
+def _server(databases: Databases) -> Document:
+    return {"server": databases.server, "embedded": databases.embedded}
+
+
 def _use_cases(settings: Settings) -> list[Document]:
     import usecases
+    from db import releases as record
     from db.migrate import upgrade
-    from releases import record
     from releases.local import TARGET
     from stacks import session
     from tracking import registry

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-STATUSES = ("rolling_out", "serving", "superseded", "failed", "stopped")
+STATUSES = ("rolling_out", "canary", "serving", "superseded", "failed", "withdrawn", "stopped")
 
 
 class Base(DeclarativeBase):
@@ -31,13 +31,21 @@ class Release(Base):
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         CheckConstraint("model_version > 0", name="model_version"),
         CheckConstraint("status <> 'failed' OR reason IS NOT NULL", name="reason"),
-        # One release serves for each use case and target; PostgreSQL itself sees to it.
+        # One release serves for each use case and target, and one takes a share beside it; PostgreSQL itself
+        # sees to it.
         Index(
             "uq_releases_serving",
             "use_case",
             "target",
             unique=True,
             postgresql_where=text("status = 'serving'"),
+        ),
+        Index(
+            "uq_releases_canary",
+            "use_case",
+            "target",
+            unique=True,
+            postgresql_where=text("status = 'canary'"),
         ),
         Index("ix_releases_history", "use_case", "target", "id"),
     )
@@ -47,11 +55,15 @@ class Release(Base):
     model_version: Mapped[int]
     bento: Mapped[str]
     """Tag of the Bento, `name:version`."""
+    image: Mapped[str | None]
+    """The container image that its pods run, by digest: `REGISTRY/NAME:TAG@sha256:…`."""
     target: Mapped[str]
-    """Where it runs: `local`."""
+    """Where it runs: `local`, or a cluster's name."""
     status: Mapped[str]
+    why: Mapped[str | None]
+    """Why it was made, in a few words: `champion`, `version 3 was asked for`."""
     reason: Mapped[str | None]
-    """Why it failed or ended."""
+    """Why it failed or ended; of a canary, what is to be said of it."""
     address: Mapped[str | None]
     """URL of the endpoint."""
     pid: Mapped[int | None]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
-
+from db import releases as record
 from db.session import advisory_lock
-from releases import local, record
+from releases import local
 from releases.local import TARGET, Process
+from releases.outcome import Outcome
 from releases.verify import verify
 from serving import client
 
@@ -26,27 +26,15 @@ PORTS = 100
 """How many ports from the first one up are tried."""
 
 
-class Outcome(BaseModel):
-    """What came of a release."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    release: int
-    model_version: int
-    bento: str
-    address: str
-    changed: bool
-    """Whether another process serves now than before."""
-    verified: int
-    """How many answers were compared with offline predictions."""
-    before: int | None
-    """Model version that was served before."""
-
-
 def release(
-    settings: Settings, url: str, package: ModelPackage, packed: Packed, zenml_run: str | None = None
+    settings: Settings,
+    url: str,
+    package: ModelPackage,
+    packed: Packed,
+    zenml_run: str | None = None,
+    why: str | None = None,
 ) -> Outcome:
-    """Serve `packed` at its use case's address, in place of what is served there now.
+    """Serve `packed` at its use case's address, in place of what is served there now; `why` is on record.
 
     Nothing is started when the same Bento serves already. Killed at any point, it leaves the release of
     before serving, and the next release clears away what it left.
@@ -60,7 +48,7 @@ def release(
         _clear_away(url, name)
         before = record.serving(url, name, TARGET)
         if before is not None and not local.is_running(_process(before)):
-            record.stopped(url, before.id, "its process was gone")
+            record.stop(url, before.id, "its process was gone")
             before = None
         if before is not None and before.bento == packed.tag and is_ready(before):
             return _outcome(before, changed=False, verified=0, before=before.model_version)
@@ -70,7 +58,9 @@ def release(
             model_version=package.model_version,
             bento=packed.tag,
             target=TARGET,
+            released_by=record.person(),
             zenml_run=zenml_run,
+            why=why,
         )
         try:
             verified = _roll_out(settings, url, number, package, packed, before)
@@ -120,7 +110,7 @@ def revive(settings: Settings, url: str, serving: Release) -> bool:
         address = urlsplit(now.address)
         log = log_file(settings, name, now.id)
         with local.start(bento, _door(settings, now.id), log) as candidate:
-            record.note_process(url, now.id, candidate.process)
+            record.note_process(url, now.id, candidate.process.pid, candidate.process.started)
             candidate.wait_until_ready()
             with closing(local.public_socket(address.hostname or "", [address.port or 0])) as public:
                 candidate.go_public(public)
@@ -155,7 +145,7 @@ def _roll_out(
 ) -> int:
     log = log_file(settings, package.use_case, number)
     with local.start(packed.path, _door(settings, number), log) as candidate:
-        record.note_process(url, number, candidate.process)
+        record.note_process(url, number, candidate.process.pid, candidate.process.started)
         candidate.wait_until_ready()
         verified = verify(candidate.address, package)
         with closing(_public(settings, url, package.use_case, before)) as public:

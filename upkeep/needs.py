@@ -161,7 +161,7 @@ def _trained_at(version: registry.Version) -> datetime:
 def _run_names(stays: Iterable[tuple[registry.Version, str]], releases: Sequence[Any]) -> set[str]:
     """Names of the ZenML runs that made what stays, and that released what serves."""
     trained = {version.tags["zenml_run"] for version, _ in stays}
-    return trained | {row.zenml_run for row in releases if row.status in ("serving", "rolling_out")}
+    return trained | {row.zenml_run for row in releases if row.status in ("serving", "canary", "rolling_out")}
 
 
 def _runs(connection: Connection, keep: Keep, now: datetime, needed: set[str]) -> dict[str, str]:
@@ -219,7 +219,7 @@ def _bentos(
 
     A released version's Bento is made again, the same one, when it is released again.
     """
-    needed = {row.bento for row in releases if row.status in ("serving", "rolling_out")}
+    needed = {row.bento for row in releases if row.status in ("serving", "canary", "rolling_out")}
     for name in {row.use_case for row in releases}:
         own = [row for row in releases if row.use_case == name]
         needed |= {row.bento for row in keep.of(own, lambda row: row.created_at, now)}

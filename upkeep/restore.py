@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from db import databases, dump
+from db import releases as record
 from db.migrate import newest, upgrade
 from db.session import advisory_lock, connect
 from errors import ModelyardError, UsageError
-from releases import record, release
+from releases import release
 from releases.local import TARGET
 from upkeep import archive
 from upkeep.backup import KEY, LOCK, versions

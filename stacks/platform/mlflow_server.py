@@ -1,4 +1,7 @@
-"""MLflow's server with its pages, on the project's PostgreSQL: `python -m stacks.platform.mlflow_server`."""
+"""MLflow's server with its pages, on the project's PostgreSQL: `python -m stacks.platform.mlflow_server`.
+
+Beside them it has the record of releases (records.py).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,14 @@ from typing import Any
 
 import settings
 from db import databases
+from db.migrate import upgrade
 from stacks import session
-from stacks.platform import credentials, process, server
+from stacks.platform import credentials, process, records, server
 
+# A login is checked against its hash, which takes 0.1 s of a core by design and several times a request, once
+# in so many seconds; so a password that is changed holds for as long.
 _ACCOUNTS = """[mlflow]
+auth_cache_ttl_seconds = 60
 default_permission = MANAGE
 database_uri = {database}
 admin_username = {username}
@@ -54,12 +61,14 @@ def main() -> None:
     # MLflow would make its tables by itself, and two servers that do so at once break them.
     session.open_tracking(found)
     credentials.teach_mlflow(login, found.mlflow)
+    upgrade(found.modelyard)
 
     from mlflow.server.auth import create_app
 
     if "AWS_ENDPOINT_URL_S3" in os.environ:
         _send_nobody_to_s3()
-    server.serve(create_app(), found.mlflow, given.platform_host, given.mlflow_port)
+    application = records.beside(create_app(), found.modelyard, login)
+    server.serve(application, found.mlflow, given.platform_host, given.mlflow_port)
 
 
 def _send_nobody_to_s3() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
 import shutil
@@ -155,6 +156,18 @@ def test_a_second_use_case_goes_the_same_way(modelyard: CommandLine, first: Done
     assert "titanic version 1 now serves" in read(reports.release, released)
 
 
+def test_every_release_is_in_the_history_with_its_reason(modelyard: CommandLine, first: Done) -> None:
+    champions, asked = modelyard("history", "taxi"), modelyard("history", "titanic")
+    (champion,), (one,) = champions.document["releases"], asked.document["releases"]
+    assert (champion["status"], champion["why"]) == ("serving", "champion")
+    assert champion["bento"] == first.document["release"]["bento"]
+    assert champion["zenml_run"] == first.document["release"]["run"]
+    assert one["why"] == "version 1 was asked for"
+    assert one["released_by"] == f"{getpass.getuser()}@{socket.gethostname()}"
+    line = rf"{champion['id']} .* 1 +serving +champion +.*{champion['bento']} +{champion['zenml_run']}"
+    assert re.search(line, read(reports.history, champions))
+
+
 def test_reproduce_says_which_data_changed(modelyard: CommandLine, tmp_path: Path) -> None:
     passengers = tmp_path / "passengers.csv"
     shutil.copy(example.LIST, passengers)
@@ -240,6 +253,7 @@ def test_stop_stops_everything_and_status_says_so(modelyard: CommandLine, first:
     nothing = modelyard("status")
     assert nothing.document["postgresql"] is None
     assert "Start with: python run.py" in read(reports.status, nothing)
+    assert "Start with: python run.py" in read(reports.history, modelyard("history", "taxi"))
 
 
 def _status(modelyard: CommandLine, use_case: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from console import reports
+from console import upkeep_reports
 from db import databases, dump
 from db.session import connect
 from settings import PROJECT
@@ -68,7 +68,7 @@ def elsewhere(saved: Done, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     done = command_line("restore", saved.document["file"])
     assert done.code == 0, done.stderr
     assert "local resources" not in done.stderr
-    assert "each checked" in read(reports.restored, done)
+    assert "each checked" in read(upkeep_reports.restored, done)
     yield command_line
     command_line("stop")
 
@@ -78,7 +78,7 @@ def test_a_backup_is_one_file_that_its_owner_alone_can_read(saved: Done) -> None
     file = Path(saved.document["file"])
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["backup.tar"]
-    text = read(reports.saved, saved)
+    text = read(upkeep_reports.saved, saved)
     assert "rows of zenml" in text
     assert "ZenML's secrets is in it" in text
 

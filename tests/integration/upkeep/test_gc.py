@@ -12,7 +12,7 @@ from zlib import crc32
 import psycopg2
 import pytest
 
-from console import reports
+from console import upkeep_reports
 from settings import PROJECT
 from tests.integration.command_line import CommandLine, Done, read
 from tests.integration.postgresql.servers import free_port, rows
@@ -94,14 +94,14 @@ def test_a_dry_run_says_all_and_changes_nothing(modelyard: CommandLine, told: Do
     assert pipelines == ["example_pipeline", "release_titanic", "release_titanic", "train_titanic"]
     assert told.document["bytes"] > 100_000
     assert all(Path(path).exists() for path in told.document["paths"])
-    assert "Would free" in read(reports.collected, told)
+    assert "Would free" in read(upkeep_reports.collected, told)
 
 
 def test_what_was_told_is_what_is_freed(told: Done, freed: Done) -> None:
     assert freed.code == 0, freed.stderr
     assert freed.document | {"dry_run": True} == told.document
     assert not any(Path(path).exists() for path in freed.document["paths"])
-    assert "Freed" in read(reports.collected, freed)
+    assert "Freed" in read(upkeep_reports.collected, freed)
 
 
 def test_why_a_version_stays_is_said(freed: Done) -> None:
