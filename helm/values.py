@@ -53,10 +53,19 @@ class Image(Model):
 
 
 class OwnImage(Image):
-    """The project's image."""
+    """An image of the project."""
 
     tag: str = ""
     """Its tag; empty: the chart's `appVersion`."""
+
+
+class Registry(Model):
+    """The registry of `servingImage`, which releases add an image of each model version to."""
+
+    secret: NameOrNone = ""
+    """kubernetes.io/dockerconfigjson Secret in the pipelines' namespace, that may push; empty: no login."""
+    insecure: bool = False
+    """It speaks plain HTTP."""
 
 
 class Amounts(Model):
@@ -234,7 +243,7 @@ class Place(Model):
 
 
 class Subject(Model):
-    """Someone who may submit pipelines."""
+    """Someone who may submit pipelines and release."""
 
     kind: Literal["User", "Group", "ServiceAccount"]
     """What it is."""
@@ -310,8 +319,10 @@ class Values(Model):
     """The platform's own image: both servers, the jobs and the pipelines' pods."""
     image_pull_secrets: list[Name] = []
     """Secrets with a registry's login, by these names in all three namespaces."""
-    registry: str = ""
-    """Where releases push endpoints' images, such as `ghcr.io/acme`; empty: where `image.repository` is."""
+    serving_image: OwnImage = OwnImage(repository="modelyard-serving")
+    """What endpoints run on; a release adds the model version as a layer, and pushes it beside."""
+    registry: Registry = Registry()
+    """The registry of `servingImage`."""
     zenml: Server = Server(resources=_SERVER)
     """ZenML's server with its dashboard."""
     mlflow: Server = Server(resources=_SERVER)
@@ -335,7 +346,7 @@ class Values(Model):
     inference: Place = Place(namespace="modelyard-inference")
     """Where endpoints run."""
     submitters: list[Subject] = []
-    """Who may submit pipelines and read the login without being an administrator; subjects of RBAC."""
+    """Who may submit pipelines, release and read the login without being administrators; RBAC's subjects."""
     network_policy: NetworkPolicy = NetworkPolicy()
     """Who may talk to whom."""
     service_monitor: ServiceMonitor = ServiceMonitor()

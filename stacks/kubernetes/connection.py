@@ -40,6 +40,16 @@ class Connection(BaseModel):
     """Empty: images have no registry in their names, which nodes take for Docker Hub's library."""
     image: str = Field(min_length=1)
     """What pipeline pods run."""
+    serving_image: str = Field(min_length=1)
+    """What endpoints run on."""
+    registry_secret: str = ""
+    """Secret in the pipelines' namespace with the login of its registry; empty: none is needed."""
+    registry_insecure: bool = False
+    """Whether that registry speaks plain HTTP."""
+    image_pull_secrets: str = ""
+    """Names of Secrets in the endpoints' namespace, separated by commas."""
+    namespace: str = Field(min_length=1)
+    """Where the chart is installed."""
     pipelines_namespace: str = Field(min_length=1)
     inference_namespace: str = Field(min_length=1)
     orchestrator_service_account: str = Field(min_length=1)

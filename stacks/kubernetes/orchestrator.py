@@ -5,7 +5,8 @@ It differs from ZenML's own in four things:
 - which cluster: on a person's machine the context that the command was given, in a pod its own cluster;
 - pods start by `entrypoint.py`, which takes half the time;
 - pods find ZenML's server at its address in the cluster, which on a laptop is another;
-- pods of steps have a service account without rights, and resources of their own.
+- pods of steps have a service account without rights, and resources of their own; the login of the
+  registry, which releases push to, is in the orchestrator's pod alone.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ CONTEXT = "MODELYARD_KUBE_CONTEXT"
 ROLE = "modelyard.dev/role"
 """Label of pods: `orchestrator` or `step`; the chart's network policies go by it."""
 
+_REGISTRY = "/etc/modelyard/registry"
+
 # ZenML's own label of what belongs to a step, and its variable for the token of a run.
 _STEP = "step_name"
 _TOKEN = "ZENML_STORE_API_TOKEN"  # noqa: S105 - a variable's name
@@ -42,6 +45,9 @@ class Config(KubernetesOrchestratorConfig):
 
     image: str = Field(description="What pods run; it has the project and all that it needs.")
     server_url: str = Field(description="Address of ZenML's server as pods see it.")
+    registry_secret: str = Field(
+        default="", description="Secret with the login of the registry that releases push to."
+    )
     step_resources: dict[str, dict[str, dict[str, str]]] = Field(
         default_factory=dict,
         description="Beginning of a step's name → `requests` and `limits` of its pod; "
@@ -105,6 +111,8 @@ class Orchestrator(KubernetesOrchestrator):
             )
         else:
             others["pod_failure_policy"] = _ORCHESTRATOR_FAILURES
+            if secret := self._own_config.registry_secret:
+                changes |= _registry_login(pod, secret)
         assert command[:2] == ["python", "-m"], command
         return super()._prepare_job_manifest(
             command=["python", "-m", "stacks.kubernetes.entrypoint"],
@@ -149,6 +157,16 @@ class Orchestrator(KubernetesOrchestrator):
     def _resources(self, step: str) -> dict[str, dict[str, str]] | None:
         fitting = [name for name in self._own_config.step_resources if step.startswith(name)]
         return self._own_config.step_resources[max(fitting, key=len)] if fitting else None
+
+
+def _registry_login(pod: KubernetesPodSettings, secret: str) -> dict[str, Any]:
+    """Changes that give a pod the Secret as the file in which Docker and its kin keep logins."""
+    source = {"secretName": secret, "items": [{"key": ".dockerconfigjson", "path": "config.json"}]}
+    return {
+        "volumes": [*pod.volumes, {"name": "registry", "secret": source}],
+        "volume_mounts": [*pod.volume_mounts, {"name": "registry", "mountPath": _REGISTRY, "readOnly": True}],
+        "env": [*pod.env, {"name": "DOCKER_CONFIG", "value": _REGISTRY}],
+    }
 
 
 # A pod that was moved away or killed is followed by another one, which goes on with the run; one that ended

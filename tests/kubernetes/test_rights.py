@@ -14,18 +14,34 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 Rights = set[tuple[str, str, str]]
 """Verb, resource with its group, and the one name that it is restricted to, if it is."""
 
+RELEASES = {
+    "deployments.apps": "create get patch delete",
+    "deployments/scale.apps": "patch",
+    "services": "create patch",
+    "serviceaccounts": "create patch",
+    "horizontalpodautoscalers.autoscaling": "create patch",
+    "poddisruptionbudgets.policy": "create patch",
+    "networkpolicies.networking.k8s.io": "create patch",
+    "pods": "get list",
+    "pods/log": "get",
+    "events": "list",
+    "leases.coordination.k8s.io": "create get update",
+}
+"""In the namespace of endpoints."""
 ALLOWED: dict[str, dict[str, dict[str, str]]] = {
     "platform": {},
     "orchestrator": {
+        "here": {"configmaps=modelyard-connection": "get"},
+        "in inference": RELEASES,
         "in pipelines": {
             "jobs.batch": "create get list delete",
             "pods": "get list",
             "pods/log": "get",
-        }
+        },
     },
     "step": {},
-    "endpoint": {},
     "submitter": {
+        "in inference": RELEASES | {"services": "create patch get", "pods/portforward": "create"},
         "here": {
             "configmaps=modelyard-connection": "get",
             "secrets=modelyard-login": "get",
@@ -46,7 +62,7 @@ ALLOWED: dict[str, dict[str, dict[str, str]]] = {
 }
 """Account → where → resource, with `=` and a name where only that one → verbs."""
 NEVER = {
-    "": ("get secrets", "list secrets", "create pods", "delete pods", "create serviceaccounts", "get nodes"),
+    "": ("get secrets", "list secrets", "create pods", "delete pods", "get nodes"),
     "/": ("create pods/exec", "create pods/attach", "create serviceaccounts/token", "get nodes/proxy"),
     "rbac.authorization.k8s.io": ("create rolebindings", "escalate roles", "bind clusterroles"),
     "admissionregistration.k8s.io": ("create mutatingwebhookconfigurations",),
@@ -98,7 +114,6 @@ def who(platform: Platform) -> dict[str, tuple[str, ...]]:
         "platform": account(platform.namespace, f"{platform.release}-platform"),
         "orchestrator": account(platform.pipelines, f"{platform.release}-orchestrator"),
         "step": account(platform.pipelines, f"{platform.release}-step"),
-        "endpoint": account(platform.inference, f"{platform.release}-endpoint"),
         "submitter": ("--as=somebody", f"--as-group={SUBMITTERS}", "--as-group=system:authenticated"),
     }
 
@@ -160,7 +175,6 @@ def test_a_pod_has_a_token_only_where_it_talks_to_kubernetes(platform: Platform)
     pods = [
         Probe(platform.namespace, "as-platform", {}, account % "platform"),
         Probe(platform.pipelines, "as-step", {"modelyard.dev/role": "step"}, account % "step"),
-        Probe(platform.inference, "as-endpoint", {}, account % "endpoint"),
         Probe(
             platform.pipelines,
             "as-orchestrator",

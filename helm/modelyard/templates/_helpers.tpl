@@ -37,8 +37,7 @@ labels: {{- include "modelyard.labels" (list $ $component) | nindent 2 }}
 {{- end }}
 
 {{- define "modelyard.registry" -}}
-{{- if .Values.registry }}{{ .Values.registry }}
-{{- else if contains "/" .Values.image.repository }}{{ dir .Values.image.repository }}{{ end }}
+{{- if contains "/" .Values.image.repository }}{{ dir .Values.image.repository }}{{ end }}
 {{- end }}
 
 {{/* Who a pod is and where it may run: (list $ uid [the ServiceAccount whose token it needs]) */}}

@@ -121,7 +121,7 @@ def test_submitters_are_those_of_the_values() -> None:
         "submitters[0].kind=Group", "submitters[0].name=scientists", "submitters[1].kind=ServiceAccount",
         "submitters[1].name=ci", "submitters[1].namespace=ci",
     )  # fmt: skip
-    for namespace in (RELEASE, PIPELINES):
+    for namespace in (RELEASE, PIPELINES, INFERENCE):
         assert charts.one(objects, "RoleBinding", "modelyard-submitter", namespace)["subjects"] == [
             {"kind": "Group", "name": "scientists", "apiGroup": "rbac.authorization.k8s.io"},
             {"kind": "ServiceAccount", "name": "ci", "namespace": "ci"},
@@ -138,5 +138,4 @@ def test_accounts_have_no_token_but_the_orchestrators(objects: list[Object]) -> 
         (RELEASE, "modelyard-platform"): False,
         (PIPELINES, "modelyard-orchestrator"): True,
         (PIPELINES, "modelyard-step"): False,
-        (INFERENCE, "modelyard-endpoint"): False,
     }

@@ -12,7 +12,11 @@ def connection(*settings: str, examples: tuple[str, ...] = ()) -> dict[str, str]
 
 
 def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
-    assert connection("image.repository=ghcr.io/acme/modelyard", "imagePullSecrets={one,two}") == {
+    assert connection(
+        "image.repository=ghcr.io/acme/modelyard",
+        "servingImage.repository=ghcr.io/acme/modelyard-serving",
+        "imagePullSecrets={one,two}",
+    ) == {
         "zenml-url": "http://modelyard-zenml.modelyard.svc:8237",
         "mlflow-url": "http://modelyard-mlflow.modelyard.svc:5000",
         "s3-endpoint": "http://modelyard-s3.modelyard.svc:7070",
@@ -22,7 +26,11 @@ def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
         "s3-region": "us-east-1",
         "bucket": "modelyard",
         "registry": "ghcr.io/acme",
+        "namespace": "modelyard",
         "image": "ghcr.io/acme/modelyard:0.1.0",
+        "serving-image": "ghcr.io/acme/modelyard-serving:0.1.0",
+        "registry-secret": "",
+        "registry-insecure": "false",
         "image-pull-secrets": "one,two",
         "pipelines-namespace": PIPELINES,
         "inference-namespace": INFERENCE,

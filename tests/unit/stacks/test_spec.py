@@ -52,9 +52,9 @@ def test_an_unknown_stack_name_lists_those_there_are() -> None:
 
 
 PLACEHOLDERS = [
-    *("bucket", "image", "login_password", "login_username", "mlflow"),
-    *("orchestrator_service_account", "pipelines_namespace", "registry", "s3", "s3_region", "s3_secret"),
-    *("step_service_account", "zenml"),
+    *("bucket", "image", "login_password", "login_username", "mlflow", "namespace"),
+    *("orchestrator_service_account", "pipelines_namespace", "registry", "registry_secret"),
+    *("s3", "s3_region", "s3_secret", "step_service_account", "zenml"),
 ]
 CLUSTER = {name: f"the-{name}" for name in PLACEHOLDERS}
 
