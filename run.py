@@ -12,8 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
-from console import reports
+from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
+from console.options import (
+    Candidates,
+    Cutoff,
+    Months,
+    Release,
+    Seed,
+    Source,
+    Trials,
+    UseCaseName,
+    of_training,
+)
 from errors import GateNotPassed
 
 app = typer.Typer(
@@ -25,24 +36,6 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-
-UseCaseName = Annotated[str, typer.Argument(metavar="USE_CASE", help="A folder in usecases/.")]
-Source = Annotated[
-    str | None,
-    typer.Option(
-        help="A named source of the use case, a folder, or files separated by commas; "
-        "a folder and files may be URLs, such as s3://bucket/folder."
-    ),
-]
-Months = Annotated[
-    str | None, typer.Option(help="Months to read, such as 2024-01,2024-02 or 2023-03..2024-02.")
-]
-Cutoff = Annotated[str | None, typer.Option(help="First day of the validation rows.")]
-Trials = Annotated[
-    int, typer.Option(min=1, help="Sets of parameters to try for each candidate; 1: its defaults.")
-]
-Candidates = Annotated[str | None, typer.Option(help="Candidates to train, separated by commas.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -94,6 +87,7 @@ def train(
     trials: Trials = 1,
     candidates: Candidates = None,
     seed: Seed = 42,
+    release: Release = False,
 ) -> None:
     """Train, compare candidates, register the best, judge it by the gates, promote it.
 
@@ -108,7 +102,8 @@ def train(
         call.stack,
         call.progress,
         use_case,
-        **_options(source, months, cutoff, trials, candidates, seed),
+        release=release,
+        **of_training(source, months, cutoff, trials, candidates, seed),
     )
     call.answer(document, reports.training)
     _exit_by_gates(document)
@@ -119,14 +114,53 @@ def release(
     call: Call,
     use_case: UseCaseName,
     version: Annotated[str, typer.Option(help="A version's number, or `champion`.")] = "champion",
+    canary: Annotated[
+        str | None,
+        typer.Option(metavar="10%", help="In a cluster: give it this share of the requests first."),
+    ] = None,
+    seconds: Annotated[float, typer.Option("--for", min=1, help="How long, in seconds.")] = 60,
+    render: Annotated[
+        bool, typer.Option("--render", help="For a cluster: print its manifests, and apply nothing.")
+    ] = False,
 ) -> None:
     """Package a model version, start its endpoint, verify its answers, then stop the one before.
 
-    Examples: [b]python run.py release taxi[/b] · [b]python run.py release taxi --version 3[/b]
-    """
-    from console.jobs import release as job
+    A canary is compared with the others on errors and time to answer, then takes their place or is withdrawn
+    (exit code 3).
 
-    call.answer(job(call.settings, call.stack, call.progress, use_case, version), reports.release)
+    Examples: [b]python run.py release taxi[/b] · [b]python run.py release taxi --version 3[/b] ·
+    [b]python run.py --stack kubernetes release taxi --canary 10% --for 300[/b]
+    """
+    from console import releases
+
+    if render:
+        typer.echo(releases.render(call.settings, call.stack, call.progress, use_case, version), nl=False)
+        return
+    document = releases.release(
+        call.settings, call.stack, call.progress, use_case, version, canary=canary, seconds=seconds
+    )
+    call.answer(document, reports.release)
+    if document["withdrawn"]:
+        raise typer.Exit(GateNotPassed.exit_code)
+
+
+@command(app)
+def rollback(
+    call: Call,
+    use_case: UseCaseName,
+    to: Annotated[
+        int | None, typer.Option(min=1, show_default="the one before", help="A version that served before.")
+    ] = None,
+) -> None:
+    """Serve an earlier version again; in a cluster it stops a release that is under way.
+
+    Examples: [b]python run.py rollback taxi[/b] ·
+    [b]python run.py --stack kubernetes rollback taxi --to 3[/b]
+    """
+    from console import releases
+
+    document = releases.rollback(call.settings, call.stack, call.progress, use_case, to)
+    call.answer(document, reports.release)
 
 
 @command(app)
@@ -149,7 +183,9 @@ def predict(
     """
     from console.predictions import predict as job
 
-    call.answer(job(call.settings, call.progress, use_case, request, file, output), reports.predictions)
+    call.answer(
+        job(call.settings, call.stack, call.progress, use_case, request, file, output), reports.predictions
+    )
 
 
 @command(app)
@@ -175,6 +211,17 @@ def status(call: Call) -> None:
     from console.state import status as job
 
     call.answer(job(call.settings), reports.status)
+
+
+@command(app)
+def history(call: Call, use_case: UseCaseName) -> None:
+    """Every release of a use case: when, of which version, why, by whom, and what came of it.
+
+    Example: [b]python run.py history taxi[/b]
+    """
+    from console import releases
+
+    call.answer(releases.history(call.settings, call.stack, use_case), reports.history)
 
 
 @command(app)
@@ -253,7 +300,7 @@ def backup(
     """
     from console import upkeep
 
-    call.answer(upkeep.backup(call.settings, call.progress, file), reports.saved)
+    call.answer(upkeep.backup(call.settings, call.progress, file), upkeep_reports.saved)
 
 
 @command(app)
@@ -271,7 +318,7 @@ def restore(
     """
     from console import upkeep
 
-    call.answer(upkeep.restore(call.settings, call.progress, file, replace=replace), reports.restored)
+    call.answer(upkeep.restore(call.settings, call.progress, file, replace=replace), upkeep_reports.restored)
 
 
 @command(app)
@@ -296,7 +343,7 @@ def gc(
     from console import upkeep
 
     document = upkeep.collect(call.settings, call.stack, call.progress, keep, dry_run=dry_run)
-    call.answer(document, reports.collected)
+    call.answer(document, upkeep_reports.collected)
 
 
 @command(app, "import-zenml")
@@ -315,7 +362,7 @@ def import_zenml(
     """
     from console import upkeep
 
-    call.answer(upkeep.import_zenml(call.settings, call.progress, source), reports.imported)
+    call.answer(upkeep.import_zenml(call.settings, call.progress, source), upkeep_reports.imported)
 
 
 @command(app)
@@ -340,6 +387,7 @@ def schedule(
     trials: Trials = 1,
     candidates: Candidates = None,
     seed: Seed = 42,
+    release: Release = False,
 ) -> None:
     """Let a cluster train by itself, on what lies at the source each time; replaces an earlier schedule.
 
@@ -354,7 +402,8 @@ def schedule(
         call.progress,
         use_case,
         cron,
-        **_options(source, months, cutoff, trials, candidates, seed),
+        release=release,
+        **of_training(source, months, cutoff, trials, candidates, seed),
     )
     call.answer(document, reports.scheduled)
 
@@ -442,31 +491,6 @@ def _down(call: Call) -> dict[str, Any]:
     from console import state
 
     return state.down(call.settings, call.progress)
-
-
-def _options(
-    source: str | None,
-    months: str | None,
-    cutoff: str | None,
-    trials: int,
-    candidates: str | None,
-    seed: int,
-) -> dict[str, Any]:
-    """What a person asked of a training, as `training.plan.make` takes it."""
-    from training.months import expand
-
-    return {
-        "source": source,
-        "months": expand(months) if months else None,
-        "cutoff": cutoff,
-        "candidates": _split(candidates),
-        "trials": trials,
-        "seed": seed,
-    }
-
-
-def _split(text: str | None) -> list[str] | None:
-    return [part.strip() for part in text.split(",") if part.strip()] if text else None
 
 
 def _exit_by_gates(training: dict[str, object]) -> None:

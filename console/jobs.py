@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.releases import document_of, run_release
+from console.session import open_session, stages
 from errors import UsageError
 from settings import PROJECT
 
@@ -26,12 +28,14 @@ DEFAULT = "taxi"
 
 def main_job(settings: Settings, stack: str, progress: Progress) -> Document:
     """Train the default use case, release its champion, ask it once."""
-    _require_local(stack, "The main job, which releases,")
-    session = _open(settings, stack, progress)
+    from stacks.session import require_local
+
+    require_local(stack, "The main job")
+    session = open_session(settings, stack, progress)
     trained = _train(session, progress, DEFAULT)
     document: Document = {"training": trained}
     if trained["champion"] is not None:
-        document["release"] = _release(progress, DEFAULT, "champion")
+        document["release"] = run_release(progress, DEFAULT, "champion")
         with progress.stage("ask the endpoint"):
             document["answer"] = _ask_example(document["release"]["address"], DEFAULT)
     return document | {"stages": stages(progress)}
@@ -41,38 +45,30 @@ def example(settings: Settings, stack: str, progress: Progress) -> Document:
     """Run the hello world."""
     from pipelines.example import example as run_example
 
-    session = _open(settings, stack, progress, tracking=False)
+    session = open_session(settings, stack, progress, tracking=False)
     with progress.pipeline("example_pipeline"):
         run, file = run_example(session.folder / "example_pipeline")
     return {"file": str(file), "run": run.name, "stages": stages(progress)}
 
 
-def train(settings: Settings, stack: str, progress: Progress, use_case: str, **options: Any) -> Document:
-    """Train one use case."""
+def train(
+    settings: Settings,
+    stack: str,
+    progress: Progress,
+    use_case: str,
+    *,
+    release: bool = False,
+    **options: Any,
+) -> Document:
+    """Train one use case, and `release` what is champion then."""
     import usecases
 
     usecases.load(use_case)
-    session = _open(settings, stack, progress)
-    return _train(session, progress, use_case, **options) | {"stages": stages(progress)}
-
-
-def stages(progress: Progress) -> list[Document]:
-    """How long each stage took, and what lay between them, so that they add up."""
-    times = [{"stage": time.name, "seconds": time.seconds, "cached": time.cached} for time in progress.times]
-    between = progress.seconds() - sum(time.seconds for time in progress.times)
-    name = "imports, between stages" if between >= 0 else "saved by running side by side"
-    return [*times, {"stage": name, "seconds": round(between, 2), "cached": False}]
-
-
-def release(settings: Settings, stack: str, progress: Progress, use_case: str, version: str) -> Document:
-    """Put a model version behind its endpoint."""
-    import usecases
-
-    _require_local(stack, "release")
-
-    usecases.load(use_case)
-    _open(settings, stack, progress)
-    return _release(progress, use_case, version) | {"stages": stages(progress)}
+    session = open_session(settings, stack, progress)
+    document = _train(session, progress, use_case, release=release, **options)
+    if release and session.databases is not None and (document["promoted"] or document["champion_stands"]):
+        document["release"] = run_release(progress, use_case, "champion")
+    return document | {"stages": stages(progress)}
 
 
 def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str, version: int) -> Document:
@@ -80,7 +76,7 @@ def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str,
     import usecases
 
     usecases.load(use_case)
-    _open(settings, stack, progress)
+    open_session(settings, stack, progress)
     from pipelines.reproduction import reproduce as run_reproduction
 
     with progress.pipeline("reproduce"):
@@ -99,7 +95,7 @@ def reproduce(settings: Settings, stack: str, progress: Progress, use_case: str,
 
 def follow(settings: Settings, stack: str, progress: Progress, name: str) -> Document:
     """Watch a run in a cluster to its end."""
-    session = _open(settings, stack, progress, tracking=False)
+    session = open_session(settings, stack, progress, tracking=False)
     if session.databases is not None:
         raise UsageError(
             f"Runs on the stack {stack!r} end with their command; only those in a cluster go on."
@@ -112,7 +108,14 @@ def follow(settings: Settings, stack: str, progress: Progress, name: str) -> Doc
 
 
 def schedule(
-    settings: Settings, stack: str, progress: Progress, use_case: str, cron: str, **options: Any
+    settings: Settings,
+    stack: str,
+    progress: Progress,
+    use_case: str,
+    cron: str,
+    *,
+    release: bool = False,
+    **options: Any,
 ) -> Document:
     """Let a cluster train a use case by itself."""
     import usecases
@@ -122,8 +125,14 @@ def schedule(
     plans.check(case, options["cutoff"], options["candidates"])
     schedules = _schedules(settings, stack, progress)
     with progress.stage("schedule"):
-        before = schedules.schedule(use_case, cron, options)
-    return {"use_case": use_case, "cron": cron, "before": before, "stages": stages(progress)}
+        before = schedules.schedule(use_case, cron, options, release=release)
+    return {
+        "use_case": use_case,
+        "cron": cron,
+        "before": before,
+        "release": release,
+        "stages": stages(progress),
+    }
 
 
 def scheduled(settings: Settings, stack: str, progress: Progress) -> Document:
@@ -144,7 +153,7 @@ def unschedule(settings: Settings, stack: str, progress: Progress, use_case: str
 
 
 def _schedules(settings: Settings, stack: str, progress: Progress) -> Any:
-    session = _open(settings, stack, progress)
+    session = open_session(settings, stack, progress)
     from pipelines import schedules
 
     schedules.require_cluster(stack, remote=session.databases is None)
@@ -185,14 +194,6 @@ def show_stack(settings: Settings, stack: str) -> Document:
     return {"stack": found.name, "parts": parts}
 
 
-def _release(progress: Progress, use_case: str, version: str) -> Document:
-    from pipelines.release import release as run_release
-
-    with progress.pipeline("release"):
-        released = run_release(use_case, version)
-    return {"use_case": use_case, **released.outcome.model_dump(), "run": released.run.name}
-
-
 def _ask_example(address: str, use_case: str) -> Document:
     import json
     import shlex
@@ -208,25 +209,11 @@ def _ask_example(address: str, use_case: str) -> Document:
     return {"request": request, "response": answer, "curl": curl}
 
 
-def _require_local(stack: str, what: str) -> None:
-    from stacks.session import require_local
-
-    require_local(stack, what)
-
-
-def _open(settings: Settings, stack: str, progress: Progress, *, tracking: bool = True) -> Session:
-    with progress.stage("PostgreSQL and stack"):
-        from stacks import session
-
-        opened = session.open_stack(settings, stack, tracking=tracking)
-    if tracking and opened.databases is not None:
-        with progress.stage("MLflow"):
-            session.open_tracking(opened.databases)
-    return opened
-
-
-def _train(session: Session, progress: Progress, use_case: str, **options: Any) -> Document:
+def _train(
+    session: Session, progress: Progress, use_case: str, *, release: bool = False, **options: Any
+) -> Document:
     import usecases
+    from db.releases import person
     from pipelines.training import train as run_training
     from training import plan as plans
 
@@ -240,8 +227,12 @@ def _train(session: Session, progress: Progress, use_case: str, **options: Any) 
         session.alone(f"train {use_case}"),
         progress.pipeline("train"),
     ):
-        trained = run_training(plan)
-    return _training_document(plan, trained)
+        # In a cluster the run itself goes on to release: it outlives this command.
+        trained = run_training(plan, person() if release and session.databases is None else None)
+    document = _training_document(plan, trained)
+    if trained.released is not None:
+        document["release"] = document_of(use_case, trained.released, trained.run.name)
+    return document
 
 
 def _training_document(plan: Plan, trained: Trained) -> Document:

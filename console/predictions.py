@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, ReleaseError, UsageError
+from errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ Document = dict[str, Any]
 
 def predict(
     settings: Settings,
+    stack: str,
     progress: Progress,
     use_case: str,
     request: str | None,
@@ -34,6 +35,7 @@ def predict(
         ReleaseError: no endpoint serves the use case.
     """
     import usecases
+    from console.releases import endpoint as endpoint_of
     from serving import client
 
     case = usecases.load(use_case)
@@ -48,8 +50,7 @@ def predict(
             content = json.loads(request)
         except json.JSONDecodeError as error:
             raise UsageError(f"The request is not JSON: {error}. It came as: {request[:200]}") from None
-        address = _address(settings, use_case)
-        with client.connect(address) as endpoint:
+        with endpoint_of(settings, stack, use_case) as address, client.connect(address) as endpoint:
             return {"use_case": use_case, "address": address, "response": endpoint.predict(content)}
 
     from serving import rows
@@ -59,8 +60,11 @@ def predict(
     _check_output(written, file)
     frame = _read(file)
     requests = rows.requests(case, frame)
-    address = _address(settings, use_case)
-    with progress.stage(f"predict {len(frame):,} rows"), client.connect(address) as endpoint:
+    with (
+        progress.stage(f"predict {len(frame):,} rows"),
+        endpoint_of(settings, stack, use_case) as address,
+        client.connect(address) as endpoint,
+    ):
         answers = endpoint.predict_many(requests)
     refused = {row: answer.reason for row, answer in enumerate(answers) if isinstance(answer, client.Refused)}
     if len(refused) == len(frame):
@@ -87,20 +91,6 @@ def _with_answers(frame: pd.DataFrame, answers: list[dict[str, Any] | client.Ref
     found = pd.DataFrame(columns, index=frame.index).convert_dtypes()
     clash = sorted(set(found.columns) & set(frame.columns))
     return frame.drop(columns=clash).join(found)
-
-
-def _address(settings: Settings, use_case: str) -> str:
-    from db.databases import prepare
-    from db.migrate import upgrade
-    from releases import record, release
-    from releases.local import TARGET
-
-    url = prepare(settings).modelyard
-    upgrade(url)
-    serving = record.serving(url, use_case, TARGET)
-    if serving is None or serving.address is None or not release.is_running(serving):
-        raise ReleaseError(f"No endpoint serves {use_case}. Start one: python run.py release {use_case}")
-    return serving.address
 
 
 def _read(file: Path) -> pd.DataFrame:

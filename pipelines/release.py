@@ -1,14 +1,18 @@
-"""Release: package → roll out (start, verify, switch, record)."""
+"""Release: package → roll out (start, verify, switch, record), on this machine.
+
+On a cluster: publish (package, push an image) → deploy (start, verify, roll out, record).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
-from pipelines.run import Run, run
+from pipelines.run import Run, in_cluster, run
 
 if TYPE_CHECKING:
-    from releases.release import Outcome
+    from releases.kubernetes.release import Canary
+    from releases.outcome import Outcome
 
 
 @dataclass(frozen=True)
@@ -19,22 +23,61 @@ class Released:
     outcome: Outcome
 
 
-def release(use_case: str, version: str) -> Released:
+def release(use_case: str, version: str, *, why: str | None = None, canary: Canary | None = None) -> Released:
     """Put a model version, by number or alias, behind the use case's endpoint.
 
     Raises:
         TrackingError: there is no such version.
         ReleaseError: the release was given up; what served before still serves.
     """
+    from db.releases import person
     from tracking import registry
 
     number = registry.find(use_case, version).number
-    finished = run(f"release_{use_case}", releasing, {"use_case": use_case, "version": number})
-    return Released(run=finished, outcome=finished.output("roll_out", "outcome"))
+    parameters: dict[str, Any] = {
+        "use_case": use_case,
+        "version": number,
+        "why": why or (f"version {number} was asked for" if version.isdecimal() else version),
+    }
+    name = f"release_{use_case}"
+    if not in_cluster():
+        finished = run(name, releasing, parameters)
+        return Released(run=finished, outcome=finished.output("roll_out", "outcome"))
+    parameters |= {"by": person(), "canary": asdict(canary) if canary else None}
+    finished = run(name, deploying, parameters)
+    return Released(run=finished, outcome=finished.output("deploy", "outcome"))
 
 
-def releasing(use_case: str, version: int) -> None:
-    """The steps of a release, in their order."""
+def publish(use_case: str, version: str) -> tuple[Run, int]:
+    """Push the image of a model version to a cluster's registry; returns the version's number, too.
+
+    Raises:
+        TrackingError: there is no such version.
+        ReleaseError: the registry does not answer, or refuses.
+    """
+    from tracking import registry
+
+    number = registry.find(use_case, version).number
+    return run(f"publish_{use_case}", publishing, {"use_case": use_case, "version": number}), number
+
+
+def releasing(use_case: str, version: int, why: str) -> None:
+    """The steps of a release on this machine, in their order."""
     from steps.release import package, roll_out
 
-    roll_out(use_case, version, package(use_case, version))
+    roll_out(use_case, version, package(use_case, version), why)
+
+
+def deploying(use_case: str, version: int, why: str, by: str, canary: dict[str, float] | None) -> None:
+    """The steps of a release in a cluster, in their order."""
+    from steps.release import deploy, publish
+
+    image, bento = publish(use_case, version)
+    deploy(use_case, version, image, bento, why, by, canary)
+
+
+def publishing(use_case: str, version: int) -> None:
+    """The first half of them."""
+    from steps.release import publish
+
+    publish(use_case, version)

@@ -24,10 +24,11 @@ class Scheduled:
     status: str | None
 
 
-def schedule(use_case: str, cron: str, options: dict[str, Any]) -> str | None:
+def schedule(use_case: str, cron: str, options: dict[str, Any], *, release: bool = False) -> str | None:
     """Train `use_case` whenever `cron` says so (UTC); returns the cron of the schedule that was replaced.
 
-    `options` are those of `training.plan.make`. Each run looks anew for data files and for the champion.
+    With `release`, whichever version is champion then is released. `options` are those of
+    `training.plan.make`. Each run looks anew for data files and for the champion.
 
     Raises:
         UsageError: the cluster does not take `cron`.
@@ -43,7 +44,7 @@ def schedule(use_case: str, cron: str, options: dict[str, Any]) -> str | None:
     prepared = prepare(_name(use_case), scheduled_training).with_options(
         schedule=Schedule(name=_name(use_case), cron_expression=cron)
     )
-    prepared(use_case=use_case, options=options)
+    prepared(use_case=use_case, options=options, release=release)
     return before
 
 
@@ -88,13 +89,13 @@ def listed() -> list[Scheduled]:
     return found
 
 
-def scheduled_training(use_case: str, options: dict[str, Any]) -> None:
+def scheduled_training(use_case: str, options: dict[str, Any], release: bool) -> None:
     """A training that is planned when it begins."""
     from pipelines.training import training
     from steps.planning import make_plan
 
     plan, champion = make_plan(use_case, options)
-    training(plan.load(), champion.load())
+    training(plan.load(), champion.load(), "a schedule" if release else None)
 
 
 def require_cluster(stack: str, remote: bool) -> None:

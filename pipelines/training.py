@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipelines.release import deploying
 from pipelines.run import Run, run
 from pipelines.start import start
 
 if TYPE_CHECKING:
+    from releases.outcome import Outcome
     from training.evaluation import Evaluation
     from training.gates import Judgement
     from training.plan import Plan
@@ -35,10 +37,13 @@ class Trained:
     evaluation: Evaluation
     judgement: Judgement
     promotion: Promotion
+    released: Outcome | None = None
 
 
-def train(plan: Plan) -> Trained:
+def train(plan: Plan, release_by: str | None = None) -> Trained:
     """Run the training pipeline of `plan` against the present champion.
+
+    With `release_by`, somebody's name, a run in a cluster goes on to release the version that is champion.
 
     Raises:
         DataError: the data break the use case's contract.
@@ -50,7 +55,11 @@ def train(plan: Plan) -> Trained:
     finished = run(
         f"train_{plan.use_case}",
         training,
-        {"plan": plan.model_dump(mode="json"), "champion": champion.number if champion else None},
+        {
+            "plan": plan.model_dump(mode="json"),
+            "champion": champion.number if champion else None,
+            "release_by": release_by,
+        },
     )
     each = len(plan.files) > TOGETHER
     return Trained(
@@ -61,11 +70,12 @@ def train(plan: Plan) -> Trained:
         evaluation=finished.output("evaluate", "evaluation"),
         judgement=finished.output("gate", "judgement"),
         promotion=finished.output("promote", "promotion"),
+        released=finished.output("deploy", "outcome") if "deploy" in finished.response.steps else None,
     )
 
 
-def training(plan: dict[str, Any], champion: int | None) -> None:
-    """The steps of a training, in their order."""
+def training(plan: dict[str, Any], champion: int | None, release_by: str | None = None) -> None:
+    """The steps of a training, in their order; in a cluster with those of a release, when one is wanted."""
     from steps import training as model
 
     name, seed = plan["use_case"], plan["seed"]
@@ -83,7 +93,11 @@ def training(plan: dict[str, Any], champion: int | None) -> None:
     model.explain(name, best, validation, seed)
     version = model.register(plan, best, evaluation, comparison, validation)
     judgement = model.gate(name, evaluation)
-    model.promote(name, version, judgement, champion)
+    promotion = model.promote(name, version, judgement, champion)
+    if release_by is not None:
+        made = promotion.load()
+        if made.promoted or made.stands:
+            deploying(name, made.version, "champion, after its training", release_by, None)
 
 
 def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from serving.package import ModelPackage, Packed
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Steps of a release that share a process share it: loading a model takes seconds.
+@cache
 def package(use_case: str, version: int, home: Path) -> tuple[ModelPackage, Packed]:
     """The version with everything beside it, and its Bento below `home`, made when it isn't there yet.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,10 +27,10 @@ class Cluster:
     """Where the chart was installed."""
     connection: Connection
     zenml: str
-    """ZenML's server, as this process reaches it."""
+    """ZenML's server, as this process reaches it; empty: not asked for."""
     mlflow: str
     s3: str
-    """Empty: Amazon's own."""
+    """Empty: Amazon's own, or not asked for."""
 
     def environment(self) -> dict[str, str]:
         """What ZenML, MLflow and S3 clients of this process need, the logins included."""
@@ -54,8 +55,8 @@ class Cluster:
         }
 
 
-def connect(settings: Settings) -> Cluster:
-    """The cluster of the settings' context, its platform within reach.
+def connect(settings: Settings, needs: Sequence[str] = ("ZenML", "MLflow", "S3")) -> Cluster:
+    """The cluster of the settings' context, and those parts of its platform that are needed within reach.
 
     In a pod that is the cluster it runs in. Elsewhere addresses that the chart gives for the outside are
     taken, and for those that it doesn't, ports are forwarded.
@@ -71,14 +72,19 @@ def connect(settings: Settings) -> Cluster:
         "MLflow": (there.mlflow_url, there.mlflow_external_url),
         "S3": (there.s3_endpoint, there.s3_external_endpoint),
     }
-    zenml, mlflow, s3 = _reach(parts, settings.kube_context)
+    found = _reach({part: parts[part] for part in needs}, settings.kube_context)
     return Cluster(
-        api=api, namespace=settings.kube_namespace, connection=there, zenml=zenml, mlflow=mlflow, s3=s3
+        api=api,
+        namespace=settings.kube_namespace,
+        connection=there,
+        zenml=found.get("ZenML", ""),
+        mlflow=found.get("MLflow", ""),
+        s3=found.get("S3", ""),
     )
 
 
-def _reach(parts: dict[str, tuple[str, str]], context: str | None) -> list[str]:
-    """An address of each part for this process; given are its name, and its addresses inside and outside."""
+def _reach(parts: dict[str, tuple[str, str]], context: str | None) -> dict[str, str]:
+    """An address of each part for this process; given are its addresses inside and outside."""
 
     def begin(inside: str, outside: str) -> str | Forward:
         if not inside or in_pod():
@@ -87,10 +93,10 @@ def _reach(parts: dict[str, tuple[str, str]], context: str | None) -> list[str]:
 
     # All begin before the first is waited for.
     begun = {part: begin(*addresses) for part, addresses in parts.items()}
-    addresses, wrong = [], []
+    addresses, wrong = {}, []
     for part, found in begun.items():
         try:
-            addresses.append(found if isinstance(found, str) else found.address())
+            addresses[part] = found if isinstance(found, str) else found.address()
         except StackError as error:
             wrong.append(f"  {part}: {error}")
     if wrong:

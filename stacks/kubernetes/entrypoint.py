@@ -8,6 +8,7 @@ all its models, before the first line of a step.
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,8 @@ def main() -> None:
 
     cast(Any, BaseEntrypointConfiguration).prepare_code_environment = prepare_code_environment
     _look_each_second()
+    # A line for each request to an endpoint would hide what else a run has to say.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     entrypoint.main()
 
 

@@ -1,4 +1,4 @@
-"""Services of a cluster at ports of this machine, by `kubectl port-forward`, while this process lives."""
+"""Services and pods of a cluster at ports of this machine, by `kubectl port-forward`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import atexit
 import re
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from shutil import which
 from urllib.parse import SplitResult, urlsplit
@@ -21,25 +22,32 @@ _PATIENCE = "15s"
 
 @dataclass(frozen=True)
 class Forward:
-    """A port on its way to a Service."""
+    """A port on its way to a Service, or to a pod."""
 
-    service: SplitResult
+    target: SplitResult
     command: list[str]
     process: subprocess.Popen[str]
 
     def address(self) -> str:
-        """The Service's URL on this machine. When the pod behind it goes, it goes on with another one.
+        """The Service's URL on this machine, while this process lives.
+
+        When the pod behind it goes, it goes on with another one.
 
         Raises:
             StackError: the port cannot be forwarded.
         """
-        port = self._port()
+        port = self.port()
         # The same port again: those who asked for it keep asking there.
-        again = [*self.command, f"{port}:{self.service.port}"]
+        again = [*self.command, f"{port}:{self.target.port}"]
         threading.Thread(target=_keep, args=(self.process, again), daemon=True).start()
-        return f"{self.service.scheme}://127.0.0.1:{port}"
+        return f"{self.target.scheme}://127.0.0.1:{port}"
 
-    def _port(self) -> int:
+    def port(self) -> int:
+        """The port on this machine, once it is open.
+
+        Raises:
+            StackError: it cannot be forwarded.
+        """
         assert self.process.stdout is not None
         said = []
         for line in self.process.stdout:
@@ -47,12 +55,12 @@ class Forward:
                 return int(match[1])
             said.append(line.strip())
         raise StackError(
-            f"kubectl cannot forward a port to {self.service.geturl()}: {' '.join(said) or 'it says nothing'}"
+            f"kubectl cannot forward a port to {self.target.geturl()}: {' '.join(said) or 'it says nothing'}"
         )
 
 
 def forward(url: str, context: str | None) -> Forward:
-    """Begin to forward a port to a Service's URL, `http://NAME.NAMESPACE.svc:PORT`.
+    """Begin to forward a port to a URL, `http://NAME.NAMESPACE.svc:PORT` of a Service, `….pod:PORT` of a pod.
 
     Raises:
         StackError: kubectl is missing.
@@ -63,16 +71,30 @@ def forward(url: str, context: str | None) -> Forward:
             "(https://kubernetes.io/docs/tasks/tools/), or give the platform addresses of its own: "
             "`ingress` in the chart's values."
         )
-    service = urlsplit(url)
-    name, namespace, *_ = str(service.hostname).split(".")
+    target = urlsplit(url)
+    name, namespace, kind, *_ = str(target.hostname).split(".")
     command = ["kubectl", *(["--context", context] if context else []), "--namespace", namespace]
     command += [
         "port-forward",
         "--address=127.0.0.1",
         f"--pod-running-timeout={_PATIENCE}",
-        f"service/{name}",
+        f"{kind}/{name}",
     ]
-    return Forward(service, command, _start([*command, f":{service.port}"], end_with_parent))
+    return Forward(target, command, _start([*command, f":{target.port}"], end_with_parent))
+
+
+@contextmanager
+def forwarded(url: str, context: str | None) -> Iterator[str]:
+    """The address on this machine of what `url` names, while the block goes on.
+
+    Raises:
+        StackError: kubectl is missing, or cannot forward a port there.
+    """
+    begun = forward(url, context)
+    try:
+        yield f"{begun.target.scheme}://127.0.0.1:{begun.port()}"
+    finally:
+        begun.process.terminate()
 
 
 def _start(command: list[str], first: Callable[[], None] | None = None) -> subprocess.Popen[str]:

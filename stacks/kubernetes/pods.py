@@ -16,6 +16,7 @@ _STUCK = {
     "CreateContainerError": "its container cannot be made",
     "RunContainerError": "its container cannot be started",
 }
+_SIZED_IN = "`step_resources` or `orchestrator_pod_settings` of the stack file"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,11 @@ class Trouble:
     """Whether waiting longer cannot mend it."""
 
 
-def trouble(pod: Any, events: Sequence[Any] = ()) -> Trouble | None:
-    """What is wrong with `pod` (a V1Pod), or None; `events` are its own, oldest first."""
+def trouble(pod: Any, events: Sequence[Any] = (), *, sized_in: str = _SIZED_IN) -> Trouble | None:
+    """What is wrong with `pod` (a V1Pod), or None.
+
+    `events` are its own, oldest first; `sized_in` is where a person gives it more memory.
+    """
     status = pod.status
     if status.reason:  # Evicted, DeadlineExceeded, Preempting, NodeLost …
         return Trouble(f"was ended by the cluster: {status.reason}{_because(status.message)}", final=True)
@@ -37,7 +41,7 @@ def trouble(pod: Any, events: Sequence[Any] = ()) -> Trouble | None:
         if condition.type == "PodScheduled" and condition.status == "False":
             return Trouble(f"waits: no node has room for it{_because(condition.message)}", final=False)
     for container in [*(status.init_container_statuses or ()), *(status.container_statuses or ())]:
-        found = _of_container(container, pod)
+        found = _of_container(container, pod, sized_in)
         if found is not None:
             return found
     if status.phase == "Pending":
@@ -47,8 +51,10 @@ def trouble(pod: Any, events: Sequence[Any] = ()) -> Trouble | None:
     return None
 
 
-def _of_container(container: Any, pod: Any) -> Trouble | None:
+def _of_container(container: Any, pod: Any, sized_in: str) -> Trouble | None:
     waiting, ended = container.state.waiting, container.state.terminated
+    if ended is None and not container.ready and container.last_state is not None:
+        ended = container.last_state.terminated  # it is started again and again
     if waiting is not None and waiting.reason in _STUCK:
         what = _STUCK[waiting.reason].format(image=container.image)
         return Trouble(f"cannot start: {what}{_because(waiting.message)}", final=True)
@@ -58,7 +64,7 @@ def _of_container(container: Any, pod: Any) -> Trouble | None:
         limit = _limit(pod, container.name)
         return Trouble(
             f"was ended for using more than the {limit} of memory that it may use; "
-            "give it more in `step_resources` or `orchestrator_pod_settings` of the stack file",
+            f"give it more in {sized_in}",
             final=True,
         )
     if ended.exit_code == 137:

@@ -1,0 +1,130 @@
+"""What a release applies are the files in k8s/endpoint, and by themselves those are an endpoint, too."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from releases.kubernetes import manifests
+from releases.kubernetes.manifests import Manifest, of_kind
+
+DIGEST = f"sha256:{'a' * 64}"
+IMAGE = f"registry.example.com/team/modelyard-serving:taxi-3-0123456789ab@{DIGEST}"
+
+
+@pytest.fixture
+def rendered() -> list[Manifest]:
+    return manifests.render(
+        "taxi",
+        IMAGE,
+        namespace="models",
+        model_version=3,
+        bento="taxi:3-0123456789ab",
+        pull_secrets=["login"],
+    )
+
+
+def texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [found for inner in value.values() for found in texts(inner)]
+    if isinstance(value, list):
+        return [found for inner in value for found in texts(inner)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_every_object_is_the_use_cases_own(rendered: list[Manifest]) -> None:
+    assert {(each["metadata"]["name"], each["metadata"]["namespace"]) for each in rendered} == {
+        ("taxi", "models")
+    }
+    assert not {"endpoint", "modelyard-endpoint"} & set(texts(rendered))
+
+
+def test_a_use_case_whose_name_kubernetes_does_not_take_gets_one_that_it_does() -> None:
+    rendered = manifests.render("house_prices", IMAGE, namespace="models", model_version=1, bento="x")
+    assert {each["metadata"]["name"] for each in rendered} == {"house-prices"}
+    canary = manifests.canary(rendered, replicas=1, traffic=False)
+    assert canary["metadata"]["name"] == manifests.canary_name("house_prices") == "house-prices-canary"
+
+
+def test_pods_run_the_image_by_its_digest_and_say_which_version_it_is(rendered: list[Manifest]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    template = deployment["spec"]["template"]
+    assert template["spec"]["containers"][0]["image"] == IMAGE
+    assert template["metadata"]["labels"]["modelyard.dev/model-version"] == "3"
+    (account,) = of_kind(rendered, "ServiceAccount")
+    assert account["imagePullSecrets"] == [{"name": "login"}]
+
+
+def test_a_release_does_not_touch_the_size_that_the_autoscaler_gave(rendered: list[Manifest]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    assert "replicas" not in deployment["spec"]
+
+
+def test_no_pod_goes_before_another_one_is_ready(rendered: list[Manifest]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_a_candidate_gets_no_requests_and_a_canary_does(rendered: list[Manifest]) -> None:
+    (service,) = of_kind(rendered, "Service")
+    (stable,) = of_kind(rendered, "Deployment")
+
+    def served(deployment: Manifest) -> bool:
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        return bool(service["spec"]["selector"].items() <= labels.items())
+
+    assert served(stable)
+    assert not served(manifests.canary(rendered, replicas=1, traffic=False))
+    assert served(manifests.canary(rendered, replicas=1, traffic=True))
+
+
+def test_a_canarys_pods_are_not_counted_as_the_deployments(rendered: list[Manifest]) -> None:
+    (stable,) = of_kind(rendered, "Deployment")
+    canary = manifests.canary(rendered, replicas=2, traffic=True)
+    assert canary["metadata"]["name"] == "taxi-canary"
+    assert canary["spec"]["replicas"] == 2
+    selectors = [each["spec"]["selector"]["matchLabels"] for each in (stable, canary)]
+    templates = [each["spec"]["template"]["metadata"]["labels"] for each in (stable, canary)]
+    assert [[selector.items() <= labels.items() for labels in templates] for selector in selectors] == [
+        [True, False],
+        [False, True],
+    ]
+
+
+def test_two_renderings_share_nothing(rendered: list[Manifest]) -> None:
+    before = manifests.text(rendered)
+    canary = manifests.canary(rendered, replicas=9, traffic=False)
+    canary["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
+    assert manifests.text(rendered) == before
+
+
+def test_kustomize_makes_the_same_of_the_folder(rendered: list[Manifest], tmp_path: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("no `kubectl` on PATH, so k8s/ was NOT compared with what a release applies")
+    folder = tmp_path / "overlay"
+    folder.mkdir()
+    base = tmp_path / "endpoint"
+    shutil.copytree(manifests.FOLDER, base)
+    repository, _, _ = IMAGE.partition(":taxi")
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../endpoint"],
+        "namespace": "models",
+        "images": [{"name": "modelyard-endpoint", "newName": repository, "digest": DIGEST}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    command = ["kubectl", "kustomize", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    same = manifests.render(
+        "endpoint", f"{repository}@{DIGEST}", namespace="models", model_version=3, bento="x"
+    )
+    (deployment,) = of_kind(same, "Deployment")
+    template = deployment["spec"]["template"]["metadata"]
+    del template["labels"]["modelyard.dev/model-version"], template["annotations"]
+    assert {each["kind"]: each for each in yaml.safe_load_all(made)} == {each["kind"]: each for each in same}
