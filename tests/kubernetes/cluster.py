@@ -16,8 +16,12 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
 
 from settings import PROJECT
 from tests.integration.command_line import CommandLine
@@ -128,9 +132,30 @@ class Platform:
 
 
 def image(variable: str = "MODELYARD_TEST_IMAGE") -> dict[str, str]:
-    """Helm's `--set` for the image that an environment variable names."""
+    """Helm's `--set` for the images, of which an environment variable names one, and for their registry."""
     repository, _, tag = os.environ[variable].rpartition(":")
-    return {"image.repository": repository, "image.tag": tag}
+    registry = repository.partition("/")[0]
+    port = urlsplit(f"//{registry}").port or 443
+    egress = "networkPolicy.pipelinesEgress[0].ports[0]"
+    return {
+        "image.repository": repository,
+        "image.tag": tag,
+        "servingImage.repository": f"{repository}-serving",
+        "servingImage.tag": tag,
+        "registry.insecure": json.dumps(not speaks_tls(registry)),
+        f"{egress}.port": str(port),
+        f"{egress}.protocol": "TCP",
+    }
+
+
+@cache
+def speaks_tls(registry: str) -> bool:
+    """Whether a registry, `HOST:PORT`, speaks HTTPS."""
+    try:
+        httpx.get(f"https://{registry}/v2/", timeout=10)
+    except httpx.ConnectError:
+        return False
+    return True
 
 
 @contextmanager

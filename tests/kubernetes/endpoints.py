@@ -1,0 +1,125 @@
+"""Endpoints of the Titanic in a cluster: images of versions, good and bad, and requests all the time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import usecases
+from releases.kubernetes import image
+from releases.kubernetes.release import Wanted
+from serving.package import ModelPackage
+from tests.integration.releases.titanic import USE_CASE, build
+from tests.kubernetes import load, probes
+from tests.kubernetes.cluster import Platform, wait_for
+from tests.kubernetes.probes import Probe
+
+EXAMPLE = json.dumps(dict(usecases.load(USE_CASE).example))
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model version, and the image that is to serve it."""
+
+    content: ModelPackage
+    image: str
+    bento: str
+
+    @property
+    def wanted(self) -> Wanted:
+        """Asks for its release."""
+        return Wanted(USE_CASE, self.content.model_version, self.bento, self.image, "a test asked for it")
+
+
+def version(
+    platform: Platform,
+    folder: Path,
+    number: int,
+    strength: float,
+    changes: Mapping[str, str] | None = None,
+) -> Version:
+    """A version whose image is in the registry; `changes` are lines put into files of its Bento's code."""
+    content, packed = build(folder, version=number, strength=strength)
+    path = packed.path
+    if changes:
+        path = folder / f"changed-{number}"
+        shutil.copytree(packed.path, path)
+        for file, lines in changes.items():
+            code = path / "src" / file
+            first, found, rest = code.read_text().rpartition("from __future__ import annotations\n")
+            code.write_text(f"{first}{found}{lines}\n{rest}")
+    base = ":".join(platform.images[f"servingImage.{part}"] for part in ("repository", "tag"))
+    insecure = platform.images["registry.insecure"] == "true"
+    published = image.publish(path, base, insecure=insecure, labels={})
+    return Version(content, published.reference, packed.tag)
+
+
+@dataclass
+class Counts:
+    """What became of the requests; final at the end of the load."""
+
+    answered: int = 0
+    versions: Mapping[str, int] | None = None
+    failures: tuple[str, ...] = ()
+    slowest: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.answered} answered at {self.rate:.0f}/s by versions {self.versions}, "
+            f"{len(self.failures)} failed, slowest {self.slowest * 1000:.0f} ms"
+        )
+
+
+@contextmanager
+def asked(
+    platform: Platform, *, rate: float, connections: int = 8, use_case: str = USE_CASE
+) -> Iterator[Counts]:
+    """While a pod beside the platform asks the endpoint `rate` times a second (0: as often as it can)."""
+    name = "load"
+    settings = {
+        "url": f"http://{use_case}.{platform.inference}.svc/predict",
+        "body": json.dumps(dict(usecases.load(use_case).example)),
+        "rate": rate,
+        "connections": connections,
+    }
+    program = Path(load.__file__).read_text()
+    probe = Probe(outside(platform), name, program=program, secrets={"LOAD": json.dumps(settings)})
+    counts = Counts()
+
+    def count() -> bool:
+        said = platform.kubectl("--namespace", outside(platform), "logs", name, "--tail=1")
+        for key, value in json.loads(said or "{}").items():
+            setattr(counts, key, value)
+        return counts.answered > 0
+
+    with probes.started(platform, probe):
+        wait_for(count, lambda: f"an answer: {counts}")
+        yield counts
+        # One more line, so that what was asked last is in it.
+        last = counts.seconds
+        time.sleep(1)
+        wait_for(lambda: count() and counts.seconds > last + 1, "the last counts")
+
+
+def outside(platform: Platform) -> str:
+    """A namespace of callers, which has nothing to do with the platform."""
+    return f"{platform.namespace}-callers"
+
+
+def pods(platform: Platform, component: str = "stable") -> list[dict[str, Any]]:
+    """Pods of the endpoint that are not on their way out."""
+    selector = f"--selector=app.kubernetes.io/name={USE_CASE},app.kubernetes.io/component={component}"
+    found = platform.get("pods", selector, namespace=platform.inference)
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
