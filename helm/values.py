@@ -242,6 +242,15 @@ class Place(Model):
     """Its name; no other release may use it."""
 
 
+class Inference(Place):
+    """The namespace of endpoints, and how they are reached from outside."""
+
+    gateways: list[dict[str, Any]] = []
+    """`parentRefs` of Gateways: endpoints get HTTPRoutes at `/USE_CASE`, and canaries shares by weight."""
+    hostname: str = ""
+    """Host name of those routes; empty: any."""
+
+
 class Subject(Model):
     """Someone who may submit pipelines and release."""
 
@@ -343,7 +352,7 @@ class Values(Model):
     """Of pipelines and endpoints."""
     pipelines: Place = Place(namespace="modelyard-pipelines")
     """Where the pods of pipelines run."""
-    inference: Place = Place(namespace="modelyard-inference")
+    inference: Inference = Inference(namespace="modelyard-inference")
     """Where endpoints run."""
     submitters: list[Subject] = []
     """Who may submit pipelines, release and read the login without being administrators; RBAC's subjects."""

@@ -1,8 +1,9 @@
-"""The manifests of an endpoint: the files in k8s/endpoint, for one use case and one image."""
+"""The manifests of an endpoint: the files in k8s/, for one use case and one image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,6 +11,8 @@ import yaml
 from settings import PROJECT
 
 FOLDER = PROJECT / "k8s" / "endpoint"
+GATEWAY_FOLDER = PROJECT / "k8s" / "gateway"
+"""With a route of the Gateway API."""
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 TRAFFIC = "modelyard.dev/traffic"
@@ -32,13 +35,18 @@ def render(
     model_version: int,
     bento: str,
     pull_secrets: Sequence[str] = (),
+    gateways: Sequence[Mapping[str, Any]] = (),
+    hostname: str = "",
 ) -> list[Manifest]:
     """All objects of an endpoint, in the order in which they are applied.
 
-    `image` is a reference by digest; `pull_secrets` are names of Secrets in `namespace`.
+    `image` is a reference by digest; `pull_secrets` are names of Secrets in `namespace`. `gateways` are
+    `parentRefs` of the Gateways that lead to it, by a route for `hostname`; without them there is none.
     """
-    stands_for = {_NAME: name_of(use_case), _IMAGE: image}
-    found = [_replaced(manifest, stands_for) for manifest in _files()]
+    name = name_of(use_case)
+    stands_for = {_NAME: name, f"/{_NAME}": f"/{name}", _NAME + _CANARY: name + _CANARY, _IMAGE: image}
+    folder = GATEWAY_FOLDER if gateways else FOLDER
+    found = [_replaced(manifest, stands_for) for manifest in _files(folder)]
     for manifest in found:
         manifest["metadata"]["namespace"] = namespace
         if manifest["kind"] == "ServiceAccount" and pull_secrets:
@@ -47,7 +55,20 @@ def render(
             template = manifest["spec"]["template"]["metadata"]
             template["labels"][VERSION] = str(model_version)
             template["annotations"] = {BENTO: bento}
+        if manifest["kind"] == "HTTPRoute":
+            manifest["spec"]["parentRefs"] = [dict(gateway) for gateway in gateways]
+            manifest["spec"] |= {"hostnames": [hostname]} if hostname else {}
     return found
+
+
+def weighted(manifests: Sequence[Manifest], share: float) -> list[Manifest]:
+    """The route of `manifests`, if there is one, that gives the canary `share` of the requests."""
+    routes: list[Manifest] = [_replaced(route, {}) for route in of_kind(manifests, "HTTPRoute")]
+    for route in routes:
+        stable, canary = route["spec"]["rules"][0]["backendRefs"]
+        canary["weight"] = round(share * 100)
+        stable["weight"] = 100 - canary["weight"]
+    return routes
 
 
 def canary(manifests: Sequence[Manifest], *, replicas: int, traffic: bool) -> Manifest:
@@ -80,9 +101,13 @@ def text(manifests: Sequence[Manifest]) -> str:
     return yaml.safe_dump_all(manifests, sort_keys=False, explicit_start=True)
 
 
-def _files() -> list[Manifest]:
-    listed = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())["resources"]
-    return [yaml.safe_load((FOLDER / file).read_text()) for file in listed]
+def _files(folder: Path) -> Iterator[Manifest]:
+    for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
+        path = folder / name
+        if path.is_dir():
+            yield from _files(path)
+        else:
+            yield yaml.safe_load(path.read_text())
 
 
 def _replaced(value: Any, stands_for: dict[str, str]) -> Any:

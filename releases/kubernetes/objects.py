@@ -28,6 +28,7 @@ _PLURAL = {
     "Service": "services",
     "PodDisruptionBudget": "poddisruptionbudgets",
     "Deployment": "deployments",
+    "HTTPRoute": "httproutes",
     "HorizontalPodAutoscaler": "horizontalpodautoscalers",
 }
 

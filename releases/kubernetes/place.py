@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from db.releases import person
@@ -52,4 +53,13 @@ def place_of(settings: Settings) -> Place:
 
 def _place(api: ApiClient, there: Connection, records: Records, by: str, context: str | None) -> Place:
     secrets = tuple(name for name in there.image_pull_secrets.split(",") if name)
-    return Place(api, there.inference_namespace, records, by, context, secrets)
+    return Place(
+        api=api,
+        namespace=there.inference_namespace,
+        records=records,
+        by=by,
+        context=context,
+        pull_secrets=secrets,
+        gateways=tuple(json.loads(there.gateways)),
+        hostname=there.endpoints_hostname,
+    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,10 @@ class Place:
     context: str | None = None
     """kubectl's, outside the cluster."""
     pull_secrets: tuple[str, ...] = ()
+    gateways: tuple[Mapping[str, Any], ...] = ()
+    """`parentRefs` of the Gateways that lead to endpoints."""
+    hostname: str = ""
+    """By which they do; empty: by any."""
     ready_seconds: float = READY_SECONDS
 
 
@@ -117,6 +121,8 @@ def render(place: Place, wanted: Wanted) -> list[manifests.Manifest]:
         model_version=wanted.model_version,
         bento=wanted.bento,
         pull_secrets=place.pull_secrets,
+        gateways=place.gateways,
+        hostname=place.hostname,
     )
 
 
@@ -141,6 +147,7 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
         if canary is not None and (live is None or before is None):
             raise UsageError(f"Nothing serves {wanted.use_case} yet beside which a canary could be put.")
         if before and before.image == wanted.image and live and live.complete and live.image == wanted.image:
+            objects.delete(manifests.canary_name(wanted.use_case))  # one that was left
             return _outcome(place, wanted, before.id, changed=False, before=before.model_version)
         number = _record(place, wanted)
         work = _Work(place, objects, lease, wanted, live)
@@ -153,13 +160,13 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
                 with work.stage("canary"):
                     reason = _watch(work, number, canary)
                 if reason is not None:
-                    objects.delete(manifests.canary_name(wanted.use_case))
+                    _take_away(work)
                     place.records.withdraw(number, reason)
                     outcome = _outcome(place, wanted, number, changed=False, seconds=work.seconds)
                     return outcome.model_copy(update={"withdrawn": reason, "verified": verified})
             _roll_out(work)
             place.records.serve(number, address(place, wanted.use_case))
-        objects.delete(manifests.canary_name(wanted.use_case))
+        _take_away(work)
         return _outcome(
             place,
             wanted,
@@ -187,9 +194,9 @@ def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome
         assert goal.image is not None
         left = f" from release {now.id}, version {now.model_version}" if now else ""
         wanted = Wanted(use_case, goal.model_version, goal.bento, goal.image, f"rollback{left}")
-        objects.delete(manifests.canary_name(use_case))
         number = _record(place, wanted)
         work = _Work(place, objects, lease, wanted, live)
+        _take_away(work)
         with _or_back(work, number):
             _roll_out(work)
             place.records.serve(number, address(place, use_case))
@@ -269,7 +276,7 @@ def _or_back(work: _Work, number: int) -> Iterator[None]:
 
 def _put_back(work: _Work) -> None:
     name, live = work.objects.name, work.live
-    work.objects.delete(manifests.canary_name(name))
+    _take_away(work)
     if not work.rolled:
         return
     if live is None:
@@ -278,6 +285,13 @@ def _put_back(work: _Work) -> None:
     before = Wanted(work.wanted.use_case, live.model_version, live.bento, live.image, "")
     work.objects.apply(render(work.place, before))
     work.objects.wait(name, STABLE, live.image, work.place.ready_seconds, work.lease.require)
+
+
+def _take_away(work: _Work) -> None:
+    """No canary from now on; one that there was gets no request before it goes."""
+    if work.live is not None:
+        work.objects.apply(manifests.weighted(work.rendered, 0))
+    work.objects.delete(manifests.canary_name(work.wanted.use_case))
 
 
 def _candidate(work: _Work) -> Any:
@@ -305,8 +319,14 @@ def _watch(work: _Work, number: int, canary: Canary) -> str | None:
     """Let the canary take its share for its time; returns why it is to be withdrawn, or None."""
     assert work.live is not None
     count = canaries.replicas(work.live.replicas, canary.share)
-    _beside(work, replicas=count, traffic=True)
-    takes = canaries.share_in_words(work.live.replicas, count, canary.share)
+    if work.place.gateways:
+        _beside(work, replicas=count, traffic=False)
+        services = manifests.of_kind(work.rendered, "Service")
+        work.objects.apply([*services, *manifests.weighted(work.rendered, canary.share)])
+        takes = f"{canary.share:.0%} of the requests through the Gateway"
+    else:
+        _beside(work, replicas=count, traffic=True)
+        takes = canaries.share_in_words(work.live.replicas, count, canary.share)
     work.place.records.canary(number, address(work.place, work.wanted.use_case), takes)
     stable, beside = canaries.Growth(), canaries.Growth()
     end = time.monotonic() + canary.seconds

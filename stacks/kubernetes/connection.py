@@ -48,6 +48,10 @@ class Connection(BaseModel):
     """Whether that registry speaks plain HTTP."""
     image_pull_secrets: str = ""
     """Names of Secrets in the endpoints' namespace, separated by commas."""
+    gateways: str = "[]"
+    """JSON list of `parentRefs`: Gateways that lead to endpoints."""
+    endpoints_hostname: str = ""
+    """By which they do; empty: by any."""
     namespace: str = Field(min_length=1)
     """Where the chart is installed."""
     pipelines_namespace: str = Field(min_length=1)

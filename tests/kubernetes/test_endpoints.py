@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -242,6 +243,32 @@ def test_a_canary_that_nobody_asks_is_withdrawn(place: Place, two: Version) -> N
     outcome = release(place, two.wanted, two.content, Canary(0.5, 1))
     assert outcome.withdrawn is not None
     assert f"and {MIN_REQUESTS} are needed to compare" in outcome.withdrawn
+
+
+@pytest.mark.usefixtures("serving_one")
+def test_through_a_gateway_a_canary_takes_just_the_share_that_was_asked_for(
+    platform: Platform, place: Place, two: Version
+) -> None:
+    """The weights of the route; whether a Gateway keeps to them is not ours to test."""
+    crd = "httproutes.gateway.networking.k8s.io"
+    if "NotFound" in command("kubectl", "get", "crd", crd, check=False):
+        pytest.skip("the cluster has no Gateway API, so a canary's share by weights was NOT tested")
+    routed = replace(place, gateways=({"name": "public"},))
+
+    def weights() -> list[int]:
+        return [
+            backend["weight"]
+            for route in platform.get(crd, namespace=platform.inference)
+            for backend in route["spec"]["rules"][0]["backendRefs"]
+        ]
+
+    with ThreadPoolExecutor() as pool:
+        releasing = pool.submit(release, routed, two.wanted, two.content, Canary(0.1, 5))
+        wait_for(lambda: pods(platform, "canary"), "a canary")
+        wait_for(lambda: weights() == [90, 10], "a tenth of the requests")
+        assert releasing.result().withdrawn is not None
+    assert weights() == [100, 0]
+    assert pods(platform, "canary") == []
 
 
 @pytest.mark.usefixtures("serving_one")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests import charts
 from tests.charts import INFERENCE, PIPELINES
 
@@ -31,6 +33,8 @@ def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
         "serving-image": "ghcr.io/acme/modelyard-serving:0.1.0",
         "registry-secret": "",
         "registry-insecure": "false",
+        "gateways": "[]",
+        "endpoints-hostname": "",
         "image-pull-secrets": "one,two",
         "pipelines-namespace": PIPELINES,
         "inference-namespace": INFERENCE,
@@ -39,6 +43,19 @@ def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
         "login-secret": "modelyard-login",
         "s3-secret": "modelyard-s3",
     }
+
+
+def test_gateways_of_endpoints_are_told_to_releases_which_may_then_make_routes() -> None:
+    settings = ("inference.gateways[0].name=public", "inference.hostname=models.example.com")
+    told = connection(*settings)
+    assert json.loads(told["gateways"]) == [{"name": "public"}]
+    assert told["endpoints-hostname"] == "models.example.com"
+    for given, routes in ((settings, ["httproutes"]), ((), [])):
+        role = charts.one(charts.render(*given), "Role", "modelyard-releaser", INFERENCE)
+        named = [
+            rule["resources"] for rule in role["rules"] if "gateway.networking.k8s.io" in rule["apiGroups"]
+        ]
+        assert named == ([routes] if routes else [])
 
 
 def test_addresses_for_people_are_told_to_laptops_and_to_the_servers() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,28 +105,76 @@ def test_two_renderings_share_nothing(rendered: list[Manifest]) -> None:
     assert manifests.text(rendered) == before
 
 
-def test_kustomize_makes_the_same_of_the_folder(rendered: list[Manifest], tmp_path: Path) -> None:
+def test_a_gateway_leads_to_an_endpoint_by_its_name_and_to_a_canary_by_weight() -> None:
+    gateways = [{"name": "public", "namespace": "gateways"}]
+    routed = manifests.render(
+        "house_prices",
+        IMAGE,
+        namespace="models",
+        model_version=1,
+        bento="x",
+        gateways=gateways,
+        hostname="m.example",
+    )
+    (route,) = of_kind(routed, "HTTPRoute")
+    assert route["spec"]["parentRefs"] == gateways
+    assert route["spec"]["hostnames"] == ["m.example"]
+    (rule,) = route["spec"]["rules"]
+    assert rule["matches"][0]["path"]["value"] == "/house-prices"
+    services = {each["metadata"]["name"]: each["spec"]["selector"] for each in of_kind(routed, "Service")}
+    assert {backend["name"] for backend in rule["backendRefs"]} == set(services)
+    canary = manifests.canary(routed, replicas=1, traffic=False)
+    labels = canary["spec"]["template"]["metadata"]["labels"]
+    assert [name for name, chosen in services.items() if chosen.items() <= labels.items()] == [
+        "house-prices-canary"
+    ]
+    for share, weights in ((0.0, [100, 0]), (0.1, [90, 10])):
+        (weighed,) = manifests.weighted(routed, share)
+        assert [backend["weight"] for backend in weighed["spec"]["rules"][0]["backendRefs"]] == weights
+
+
+def test_without_a_gateway_there_is_no_route(rendered: list[Manifest]) -> None:
+    assert manifests.weighted(rendered, 0.1) == of_kind(rendered, "HTTPRoute") == []
+
+
+@pytest.mark.parametrize(("folder", "gateways"), [("endpoint", []), ("gateway", [{"name": "public"}])])
+def test_kustomize_makes_the_same_of_the_folder(
+    folder: str, gateways: list[dict[str, str]], tmp_path: Path
+) -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("no `kubectl` on PATH, so k8s/ was NOT compared with what a release applies")
-    folder = tmp_path / "overlay"
-    folder.mkdir()
-    base = tmp_path / "endpoint"
-    shutil.copytree(manifests.FOLDER, base)
+    shutil.copytree(manifests.FOLDER.parent, tmp_path / "k8s")
+    overlay = tmp_path / "overlay"
+    overlay.mkdir()
     repository, _, _ = IMAGE.partition(":taxi")
-    overlay = {
+    route = {"target": {"kind": "HTTPRoute"}, "patch": _PARENTS.format(json.dumps(gateways))}
+    content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
-        "resources": ["../endpoint"],
+        "resources": [f"../k8s/{folder}"],
         "namespace": "models",
         "images": [{"name": "modelyard-endpoint", "newName": repository, "digest": DIGEST}],
+        "patches": [route] if gateways else [],
     }
-    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    command = ["kubectl", "kustomize", str(folder)]
+    (overlay / "kustomization.yaml").write_text(yaml.safe_dump(content))
+    command = ["kubectl", "kustomize", str(overlay)]
     made = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     same = manifests.render(
-        "endpoint", f"{repository}@{DIGEST}", namespace="models", model_version=3, bento="x"
+        "endpoint",
+        f"{repository}@{DIGEST}",
+        namespace="models",
+        model_version=3,
+        bento="x",
+        gateways=gateways,
     )
     (deployment,) = of_kind(same, "Deployment")
     template = deployment["spec"]["template"]["metadata"]
     del template["labels"]["modelyard.dev/model-version"], template["annotations"]
-    assert {each["kind"]: each for each in yaml.safe_load_all(made)} == {each["kind"]: each for each in same}
+    assert by_name(yaml.safe_load_all(made)) == by_name(same)
+
+
+_PARENTS = '[{{"op": "replace", "path": "/spec/parentRefs", "value": {}}}]'
+
+
+def by_name(objects: Iterable[Manifest]) -> dict[tuple[str, str], Manifest]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
