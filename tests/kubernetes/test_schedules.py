@@ -15,12 +15,10 @@ def test_a_time_that_is_none_is_refused_and_an_earlier_schedule_stays(run: Comma
     assert schedule["cron"] == "0 3 * * 1"
 
 
-def test_a_new_schedule_replaces_the_one_before_and_its_run_trains_and_promotes(
+def test_a_new_schedule_replaces_the_one_before_and_its_run_trains_promotes_and_releases(
     run: CommandLine, platform: Platform
 ) -> None:
-    done = run(
-        "--stack", "kubernetes", "schedule", "titanic", "--cron", "* * * * *", "--candidates", "logistic"
-    )
+    done = run("--stack", "kubernetes", "schedule", "titanic", "--cron", "* * * * *", "--release")
     assert done.code == 0, done
     assert done.document["before"] == "0 3 * * 1"
     (job,) = platform.get("cronjobs", namespace=platform.pipelines)
@@ -33,7 +31,11 @@ def test_a_new_schedule_replaces_the_one_before_and_its_run_trains_and_promotes(
     found = wait_for(newest, "a run of the schedule that has ended", seconds=240, pause=2)
     assert found["status"] == "completed", found
     followed = run("--stack", "kubernetes", "follow", found["run"]).document
-    assert "titanic: promote" in str(followed["stages"]) or "promote" in str(followed["stages"])
+    assert {"promote", "deploy"} <= {stage["stage"].rpartition(": ")[2] for stage in followed["stages"]}
+    (serving, *_) = run("--stack", "kubernetes", "history", "titanic").document["releases"]
+    (found,) = platform.get("deployment", "titanic", namespace=platform.inference)
+    assert serving["status"] == "serving"
+    assert found["spec"]["template"]["spec"]["containers"][0]["image"] == serving["image"]
 
 
 def test_without_its_schedule_nothing_is_left_that_could_start_or_log_in(
