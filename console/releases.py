@@ -159,13 +159,18 @@ def endpoint(settings: Settings, stack: str, use_case: str) -> Iterator[str]:
     if not is_cluster(stack):
         yield _local_address(settings, use_case)
         return
-    from releases.kubernetes.manifests import name_of
+    from releases.kubernetes.objects import Objects
     from stacks.kubernetes import cluster
     from stacks.kubernetes.forward import forwarded
 
     found = cluster.connect(settings, needs=())
-    namespace = found.connection.inference_namespace
-    with forwarded(f"http://{name_of(use_case)}.{namespace}.svc:80", settings.kube_context) as address:
+    objects = Objects(found.api, found.connection.inference_namespace, use_case)
+    if objects.live(objects.name) is None:
+        raise ReleaseError(
+            f"No endpoint serves {use_case} in {objects.namespace}. "
+            f"Start one: python run.py --stack {stack} release {use_case}"
+        )
+    with forwarded(f"http://{objects.name}.{objects.namespace}.svc:80", settings.kube_context) as address:
         yield address
 
 

@@ -71,6 +71,13 @@ def let_serve(trained: Document, run: CommandLine, platform: Platform) -> None:
         done(run, "rollback", "taxi", "--to", version)
 
 
+def test_without_a_release_there_is_nobody_to_ask_and_nothing_on_record(run: CommandLine) -> None:
+    asked = done(run, "predict", "taxi", json.dumps(dict(usecases.load("taxi").example)), code=1)
+    assert "No endpoint serves taxi" in asked["error"]
+    assert done(run, "history", "taxi") == {"use_case": "taxi", "releases": [], "drift": []}
+    assert "to go back to" in done(run, "rollback", "taxi", code=2)["error"]
+
+
 def test_every_pod_serves_the_version_within_30_seconds_of_its_release(
     released: Document, trained: Document, platform: Platform, say: Callable[[str], None]
 ) -> None:
