@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from db.recorded import Recorded
-    from releases.kubernetes.release import Place
+    from releases.kubernetes.place import Place
 
 
 def drift(place: Place, use_case: str, known: Sequence[Recorded]) -> list[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,45 +25,19 @@ from releases.kubernetes import canary as canaries
 from releases.kubernetes import manifests
 from releases.kubernetes.lease import Lease, held
 from releases.kubernetes.objects import CANARY, STABLE, Live, Objects
+from releases.kubernetes.place import Place, address, reach
 from releases.outcome import Outcome
 from releases.verify import verify
 from serving import client
-from stacks.kubernetes.cluster import in_pod
-from stacks.kubernetes.forward import forwarded
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient
-
     from db.recorded import Recorded
-    from releases.records import Records
     from serving.package import ModelPackage
 
 TARGET = "kubernetes"
-READY_SECONDS = 120.0
-"""So long pods may take to get ready, pulling the image included."""
 INTERRUPTED = "it was interrupted"
 """Begins the reason on record of a release that was cut off, not given up: it may be tried again."""
-PORT = 3000
 _LOOK_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where endpoints run, who writes down what becomes of them, and on whose behalf."""
-
-    api: ApiClient
-    namespace: str
-    records: Records
-    by: str
-    """user@host"""
-    context: str | None = None
-    """kubectl's, outside the cluster."""
-    pull_secrets: tuple[str, ...] = ()
-    gateways: tuple[Mapping[str, Any], ...] = ()
-    """`parentRefs` of the Gateways that lead to endpoints."""
-    hostname: str = ""
-    """By which they do; empty: by any."""
-    ready_seconds: float = READY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -124,11 +98,6 @@ def render(place: Place, wanted: Wanted) -> list[manifests.Manifest]:
         gateways=place.gateways,
         hostname=place.hostname,
     )
-
-
-def address(place: Place, use_case: str) -> str:
-    """URL of the endpoint for everybody in the cluster."""
-    return f"http://{manifests.name_of(use_case)}.{place.namespace}.svc"
 
 
 def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary | None = None) -> Outcome:
@@ -208,18 +177,6 @@ def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome
             before=now.model_version if now else None,
             seconds=work.seconds,
         )
-
-
-@contextmanager
-def reach(place: Place, pod: Any) -> Iterator[str]:
-    """URL of a pod for this process."""
-    if in_pod():
-        ip = pod.status.pod_ip
-        yield f"http://{f'[{ip}]' if ':' in ip else ip}:{PORT}"
-    else:
-        target = f"http://{pod.metadata.name}.{place.namespace}.pod:{PORT}"
-        with forwarded(target, place.context) as url:
-            yield url
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from errors import ReleaseError, UsageError
 from releases.kubernetes.canary import MIN_REQUESTS
 from releases.kubernetes.lease import held
 from releases.kubernetes.manifests import FOLDER
-from releases.kubernetes.place import place_of
-from releases.kubernetes.release import TARGET, Canary, Place, release, rollback
+from releases.kubernetes.place import Place, place_of
+from releases.kubernetes.release import TARGET, Canary, release, rollback
 from settings import Settings
 from tests.integration.releases.titanic import USE_CASE
 from tests.kubernetes import endpoints
