@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, func, text
+from sqlalchemy import (
+    REAL,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STATUSES = ("rolling_out", "canary", "serving", "superseded", "failed", "withdrawn", "stopped")
@@ -75,3 +89,40 @@ class Release(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     verified_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
+
+
+# Written by endpoints by COPY and read by SQL, row upon row: there are no objects of them.
+_moment = DateTime(timezone=True)
+
+predictions = Table(
+    "predictions",
+    Base.metadata,
+    Column("at", _moment, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("row", Integer, nullable=False),  # 0, or its place among the rows of one request
+    Column("use_case", String, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("trace_id", String),
+    Column("inputs", JSONB, nullable=False),
+    Column("output", JSONB, nullable=False),
+    Column("seconds", REAL, nullable=False),
+    Index("ix_predictions_request_id", "request_id"),
+    Index("ix_predictions_use_case", "use_case", "at"),
+    postgresql_partition_by="RANGE (at)",  # a day each, in UTC: predictions_20261126
+)
+outcomes = Table(
+    "outcomes",
+    Base.metadata,
+    Column("use_case", String, primary_key=True),
+    Column("request_id", String, primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("value", Double, nullable=False),
+    Column("at", _moment, nullable=False),
+    Column("received_at", _moment, server_default=func.now(), nullable=False),
+)
+shipped_segments = Table(
+    "shipped_segments",
+    Base.metadata,
+    Column("name", String, primary_key=True),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+)

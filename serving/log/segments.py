@@ -1,0 +1,132 @@
+"""The files of a spool: one writer each, closed by it or, when it is dead, by whoever finds them.
+
+A segment's lock is held by the process that writes it, ships it or closes it for a dead one; the kernel gives
+it back when that process dies. Whoever has it finds the segment under its name, or it is gone for good.
+
+    predictions.20261126.1764160000123456.5f0c….open   being written
+    predictions.20261126.1764160000123456.5f0c….rows   whole, to be shipped
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+PREDICTIONS = "predictions"
+OUTCOMES = "outcomes"
+OPEN = ".open"
+CLOSED = ".rows"
+REFUSED = "refused"
+"""Folder beside the segments with rows that the database refused."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a spool's folder holds."""
+
+    closed: list[Path]
+    """Oldest first."""
+    opened: list[Path]
+    """Of writers that live, and of dead ones."""
+    bytes: int
+    oldest: float | None
+    """When the oldest segment was begun, seconds since 1970."""
+
+
+def survey(folder: Path) -> Survey:
+    """What is there now, refused rows among the bytes."""
+    closed: list[tuple[float, Path]] = []
+    opened: list[tuple[float, Path]] = []
+    size = 0
+    for place in (folder, folder / REFUSED):
+        for path in place.iterdir() if place.is_dir() else ():
+            try:
+                size += path.stat().st_size if path.is_file() else 0
+            except FileNotFoundError:
+                continue  # shipped meanwhile
+            if place == folder and path.suffix in (OPEN, CLOSED):
+                (closed if path.suffix == CLOSED else opened).append((_begun(path), path))
+    begun = [at for at, _ in (*closed, *opened)]
+    return Survey(
+        closed=[path for _, path in sorted(closed)],
+        opened=[path for _, path in opened],
+        bytes=size,
+        oldest=min(begun, default=None),
+    )
+
+
+def create(folder: Path, kind: str, day: str, token: str) -> tuple[int, Path]:
+    """A new segment, open for appending and locked: its descriptor and path.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    while True:
+        path = folder / f"{kind}.{day}.{time.time_ns() // 1000}.{token}{OPEN}"
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except FileExistsError:
+            continue
+        # Another may take a file that nobody has locked yet for a dead writer's, and remove it.
+        if _lock(descriptor) and _is_at(descriptor, path):
+            return descriptor, path
+        os.close(descriptor)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[BinaryIO | None]:
+    """The segment, locked until the block ends; None when it is another's or gone."""
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        yield file if _lock(file.fileno()) and _is_at(file.fileno(), path) else None
+
+
+def adopt(path: Path) -> int:
+    """Close an open segment whose writer is dead, without its torn last row; how many rows that cost."""
+    with claimed(path) as file:
+        if file is None:
+            return 0
+        content = file.read()
+        end = content.rfind(b"\n") + 1
+        file.truncate(end)
+        if end:
+            path.rename(path.with_suffix(CLOSED))
+        else:
+            path.unlink()
+        return int(end < len(content))
+
+
+def kind_and_day(path: Path) -> tuple[str, str]:
+    """What the rows of a segment are, and the day of predictions as YYYYMMDD."""
+    kind, day, *_ = path.name.split(".")
+    return kind, day
+
+
+def _begun(path: Path) -> float:
+    return int(path.name.split(".")[2]) / 1e6
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the locked file still has this name: before it was locked another could rename or remove it."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,255 @@
+"""From segments into PostgreSQL: each exactly once, whatever dies meanwhile.
+
+A segment is copied in one transaction that notes its name, too; then its file goes. Whoever finds a file
+whose name is noted only removes it. While the database does not answer, segments wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote
+
+import psycopg2
+
+from errors import DatabaseError
+from serving.log import segments
+from serving.log.segments import OUTCOMES, REFUSED
+from serving.log.spool import Spool
+
+POLL_SECONDS = 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+CONNECT_SECONDS = 10
+NOTED_DAYS = 7
+"""So long it is known which segments were shipped."""
+_PRUNE_SECONDS = 3600.0
+# A host that is gone without a word is given up after half a minute.
+_ALIVE: dict[str, Any] = {
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+_NOTE = "INSERT INTO shipped_segments (name) VALUES (%s) ON CONFLICT DO NOTHING"
+_PRUNE = "DELETE FROM shipped_segments WHERE at < now() - make_interval(days => %s)"
+_PARTITION = "SELECT prediction_partition(to_date(%s, 'YYYYMMDD'))"
+_COPY_PREDICTIONS = (
+    "COPY predictions (use_case, at, request_id, row, model_version, trace_id, seconds, inputs, output) "
+    "FROM STDIN"
+)
+_TEMPORARY = "CREATE TEMPORARY TABLE new_outcomes (LIKE outcomes INCLUDING DEFAULTS) ON COMMIT DROP"
+_COPY_OUTCOMES = "COPY new_outcomes (use_case, request_id, row, value, at) FROM STDIN"
+# In the order of the key, so that two workers with the same rows don't wait for each other.
+_UPSERT = """
+INSERT INTO outcomes AS known (use_case, request_id, row, value, at)
+SELECT DISTINCT ON (use_case, request_id, row) use_case, request_id, row, value, at FROM new_outcomes
+ORDER BY use_case, request_id, row, at DESC, ctid DESC
+ON CONFLICT (use_case, request_id, row) DO UPDATE
+SET value = excluded.value, at = excluded.at, received_at = now() WHERE known.at <= excluded.at
+"""
+# SQLSTATE classes of errors that the rows are the reason of: data, constraints, limits.
+_OF_CONTENT = ("22", "23", "54")
+
+logger = logging.getLogger("modelyard.log")
+
+
+class Shipper:
+    """A thread that ships what a spool's folder holds, segments of other workers and of dead ones as well."""
+
+    def __init__(self, spool: Spool, url_file: Path) -> None:
+        """Ship to the database whose URL `url_file` holds; it is read anew for each connection."""
+        self.shipped = 0
+        """Rows."""
+        self.refused = 0
+        """Rows that the database refused for their content."""
+        self.behind = 0.0
+        """Age of the oldest row that is not shipped, in seconds."""
+        self.connected = False
+        self._spool = spool
+        self._url_file = url_file
+        self._connection: Any = None
+        self._pause = FIRST_PAUSE
+        self._next_try = 0.0
+        self._next_prune = 0.0
+        self._stopping = threading.Event()
+        self._deadline = float("inf")
+        self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self, deadline_seconds: float) -> None:
+        """Flush the spool, ship what can be shipped within the deadline, and stop; the rest stays on disk."""
+        self._spool.close()
+        self._deadline = time.monotonic() + deadline_seconds
+        self._stopping.set()
+        self._thread.join(deadline_seconds + 2 * POLL_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                left = self._round()
+            except Exception:  # whatever it is, the log must not end with it
+                logger.exception("The prediction log is not shipped for a moment")
+                left = 1
+                self._fail()
+            if self._stopping.is_set():
+                if not left or time.monotonic() > self._deadline:
+                    break
+                time.sleep(FIRST_PAUSE / 4)
+            else:
+                self._stopping.wait(POLL_SECONDS)
+        self._disconnect()
+
+    def _round(self) -> int:
+        """Look at what is there and ship it; how many segments are left."""
+        found = segments.survey(self._spool.folder)
+        for path in found.opened:
+            self._spool.dropped["torn"] += segments.adopt(path)
+        self._spool.bytes = found.bytes
+        self._spool.waiting = len(found.closed)
+        self.behind = 0.0 if found.oldest is None else max(0.0, time.time() - found.oldest)
+        if time.monotonic() < self._next_try:
+            return len(found.closed)
+        try:
+            self._ready()
+            for path in found.closed:
+                self._ship(path)
+                self._spool.waiting -= 1
+                if time.monotonic() > self._deadline:
+                    break
+        except (psycopg2.Error, DatabaseError, OSError) as error:
+            if self.connected or self._pause == FIRST_PAUSE:
+                logger.warning("The prediction log waits for its database: %s", self._told(error))
+            self._fail()
+            return len(found.closed)
+        self._pause = FIRST_PAUSE
+        return self._spool.waiting
+
+    def _fail(self) -> None:
+        self._disconnect()
+        self._next_try = time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def _ready(self) -> None:
+        """Connected, and the notes of long ago removed."""
+        if self._connection is None:
+            self._connection = psycopg2.connect(
+                self._url(), connect_timeout=CONNECT_SECONDS, application_name="modelyard endpoint", **_ALIVE
+            )
+            self.connected = True
+        if time.monotonic() > self._next_prune:
+            with self._connection, self._connection.cursor() as cursor:
+                cursor.execute(_PRUNE, (NOTED_DAYS,))
+            self._next_prune = time.monotonic() + _PRUNE_SECONDS
+
+    def _disconnect(self) -> None:
+        self.connected = False
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _url(self) -> str:
+        url = self._url_file.read_text().strip()
+        if not url.startswith(("postgresql://", "postgres://")):
+            raise DatabaseError(
+                f"{self._url_file} has to hold a URL, postgresql://user:password@host/database"
+            )
+        return url
+
+    def _told(self, error: Exception) -> str:
+        """What is wrong, without the password or a part of it that was taken for something else."""
+        told = str(error).strip()
+        try:
+            user_and_password = self._url_file.read_text().partition("://")[2].rpartition("@")[0]
+        except OSError:
+            return told
+        password = user_and_password.partition(":")[2]
+        for part in {password, unquote(password), *re.split("[@/?#:]", password)} - {""}:
+            told = told.replace(part, "***")
+        return told
+
+    def _ship(self, path: Path) -> None:
+        with segments.claimed(path) as file:
+            if file is None:
+                return
+            try:
+                rows = self._copy(path, file, one_by_one=False)
+            except psycopg2.Error as error:
+                if (error.pgcode or "")[:2] not in _OF_CONTENT:
+                    raise
+                file.seek(0)
+                rows = self._copy(path, file, one_by_one=True)
+            path.unlink()
+            self.shipped += rows
+
+    def _copy(self, path: Path, file: BinaryIO, *, one_by_one: bool) -> int:
+        """Copy a segment in one transaction; returns the number of rows that are in the database by it."""
+        kind, day = segments.kind_and_day(path)
+        refused: list[bytes] = []
+        with self._connection, self._connection.cursor() as cursor:
+            cursor.execute(_NOTE, (path.stem,))
+            if cursor.rowcount == 0:
+                return 0
+            if kind == OUTCOMES:
+                cursor.execute(_TEMPORARY)
+                command = _COPY_OUTCOMES
+            else:
+                cursor.execute(_PARTITION, (day,))
+                command = _COPY_PREDICTIONS
+            if one_by_one:
+                lines = file.read().splitlines(keepends=True)
+                refused = _copy_good(cursor, command, lines)
+                rows = len(lines) - len(refused)
+            else:
+                cursor.copy_expert(command, file, 65_536)
+                rows = int(cursor.rowcount)
+            if kind == OUTCOMES:
+                cursor.execute(_UPSERT)
+            self._put_aside(path, refused)
+        self.refused += len(refused)
+        return rows
+
+    def _put_aside(self, path: Path, refused: list[bytes]) -> None:
+        if not refused:
+            return
+        aside = path.parent / REFUSED / path.name
+        logger.error(
+            "The database refused %d rows of the prediction log; they are in %s", len(refused), aside
+        )
+        try:
+            aside.parent.mkdir(mode=0o700, exist_ok=True)
+            aside.touch(mode=0o600)
+            aside.write_bytes(b"".join(refused))
+        except OSError as error:
+            logger.error("They are lost, since they cannot be kept there: %s", error)
+
+
+def _copy_good(cursor: Any, command: str, lines: list[bytes]) -> list[bytes]:
+    """Copy what the database takes of `lines`, half by half; returns those that it refuses."""
+    cursor.execute("SAVEPOINT half")
+    try:
+        with closing(BytesIO(b"".join(lines))) as content:
+            cursor.copy_expert(command, content)
+    except psycopg2.Error as error:
+        if (error.pgcode or "")[:2] not in _OF_CONTENT:
+            raise
+        logger.debug("%s", error)
+        cursor.execute("ROLLBACK TO SAVEPOINT half; RELEASE SAVEPOINT half")
+        if len(lines) == 1:
+            return lines
+        middle = len(lines) // 2
+        return [
+            *_copy_good(cursor, command, lines[:middle]),
+            *_copy_good(cursor, command, lines[middle:]),
+        ]
+    cursor.execute("RELEASE SAVEPOINT half")
+    return []
