@@ -95,13 +95,15 @@ class Shipper:
 
     def _run(self) -> None:
         while True:
+            # Asked before looking: what was closed last is there when the end begins.
+            stopping = self._stopping.is_set()
             try:
                 left = self._round()
             except Exception:  # whatever it is, the log must not end with it
                 logger.exception("The prediction log is not shipped for a moment")
                 left = 1
                 self._fail()
-            if self._stopping.is_set():
+            if stopping:
                 if not left or time.monotonic() > self._deadline:
                     break
                 time.sleep(FIRST_PAUSE / 4)
