@@ -45,6 +45,11 @@ class Settings(BaseSettings):
         le=65535,
         description="First port that a local endpoint tries; the next free one above it is taken.",
     )
+    keep_predictions: int = Field(
+        default=90,
+        ge=1,
+        description="How many days of predictions, and of what came true of them, `gc` leaves.",
+    )
 
     artifacts: str | None = Field(
         default=None,

@@ -50,6 +50,7 @@ def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dr
 
     kept = parse(keep)
     with progress.stage("PostgreSQL, ZenML and MLflow"):
+        from db import predictions
         from db.migrate import upgrade
         from stacks import session
 
@@ -62,6 +63,7 @@ def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dr
         from upkeep.collect import collect as free
 
         found, size = free(settings, databases, kept, dry_run=dry_run)
+        days = predictions.drop_older(databases.modelyard, settings.keep_predictions, dry_run=dry_run)
     return {
         "dry_run": dry_run,
         "runs": sorted(found.runs.values()),
@@ -70,6 +72,7 @@ def collect(settings: Settings, stack: str, progress: Progress, keep: str, *, dr
         "mlflow_runs": len(found.mlflow_runs),
         "logged_models": len(found.logged_models),
         "bentos": list(found.bentos),
+        "prediction_days": days,
         "paths": [str(path) for path in found.paths],
         "bytes": size,
         "stays": dict(found.stays),

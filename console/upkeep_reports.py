@@ -46,6 +46,7 @@ def collected(document: Document) -> RenderableType:
         "model versions": len(document["versions"]),
         "MLflow runs": document["mlflow_runs"],
         "Bentos": len(document["bentos"]),
+        "days of predictions": len(document["prediction_days"]),
     }
     what = ", ".join(f"{count:,} {name}" for name, count in counts.items())
     verb = "Would free" if document["dry_run"] else "Freed"

@@ -24,7 +24,11 @@ Replacements = Iterable[tuple[str, str]]
 
 _DUMP = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges")
 _RESTORE = ("pg_restore", "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges")
-_TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+# Rows of partitions are rows of their table.
+_TABLES = """
+SELECT quote_ident(relname) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname
+"""
 # Only those of roles that this one may act for: others keep the databases from being replaced.
 _END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity

@@ -29,7 +29,9 @@ BEGIN
     RETURN;
   END IF;
   PERFORM pg_advisory_xact_lock(hashtext('prediction_partition'));
-  IF to_regclass('public.' || partition) IS NOT NULL THEN
+  -- Who waited for the lock would still be told by to_regclass that there is none.
+  PERFORM FROM pg_class WHERE relname = partition AND relnamespace = 'public'::regnamespace;
+  IF FOUND THEN
     RETURN;
   END IF;
   EXECUTE format('CREATE TABLE public.%I (LIKE public.predictions INCLUDING ALL)', partition);

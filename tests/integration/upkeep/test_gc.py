@@ -76,7 +76,14 @@ def own(modelyard: CommandLine) -> str:
 
 
 @pytest.fixture(scope="module")
-def told(modelyard: CommandLine, leftovers: dict[str, Path], own: str) -> Done:
+def logged(modelyard: CommandLine) -> None:
+    """A partition of predictions of long ago, and one of today."""
+    for day in ("'2025-01-31'", "current_date"):
+        rows(modelyard.url("modelyard"), f"SELECT prediction_partition({day})")
+
+
+@pytest.fixture(scope="module")
+def told(modelyard: CommandLine, leftovers: dict[str, Path], own: str, logged: None) -> Done:
     """What would be freed."""
     return modelyard("gc", "--keep", "1", "--dry-run")
 
@@ -102,6 +109,15 @@ def test_what_was_told_is_what_is_freed(told: Done, freed: Done) -> None:
     assert freed.document | {"dry_run": True} == told.document
     assert not any(Path(path).exists() for path in freed.document["paths"])
     assert "Freed" in read(upkeep_reports.collected, freed)
+
+
+def test_days_of_predictions_that_are_too_old_go(modelyard: CommandLine, freed: Done) -> None:
+    assert freed.document["prediction_days"] == ["2025-01-31"]
+    left = rows(
+        modelyard.url("modelyard"),
+        "SELECT count(*) FROM pg_inherits WHERE inhparent = 'predictions'::regclass",
+    )
+    assert left == [(1,)]
 
 
 def test_why_a_version_stays_is_said(freed: Done) -> None:

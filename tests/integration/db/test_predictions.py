@@ -1,0 +1,185 @@
+"""What endpoints have logged is read and given up by age; their role can log and do nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg2
+import pytest
+from sqlalchemy.engine import URL, make_url
+
+from db import databases, embedded, migrate, predictions
+from errors import DatabaseError
+from serving.log.shipper import Shipper
+from serving.log.spool import Spool
+from tests.integration.postgresql import servers
+from tests.integration.postgresql.servers import Server, rows
+
+PASSWORD = "an'endpoint's \\ p@ssword"
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.fixture
+def url(database: str) -> str:
+    migrate.upgrade(database)
+    return database
+
+
+def test_predictions_are_counted_by_day_and_use_case(url: str) -> None:
+    for day, use_case in ((1, "taxi"), (1, "taxi"), (0, "taxi"), (0, "titanic")):
+        _insert(url, use_case, _noon(day))
+    counted = predictions.count_by_day(url, "taxi")
+    assert list(counted.items()) == [(TODAY - timedelta(days=1), 2), (TODAY, 1)]
+
+
+def test_the_newest_come_first_with_what_came_true_of_them(url: str) -> None:
+    for day, name in ((2, "old"), (1, "known"), (0, "open")):
+        _insert(url, "taxi", _noon(day), name)
+    _insert(url, "titanic", _noon(0), "another's")
+    # An outcome may be there before its prediction is.
+    for use_case, name, row in (("taxi", "known", 0), ("taxi", "known", 1), ("titanic", "open", 0)):
+        rows(url, "INSERT INTO outcomes VALUES (%s, %s, %s, 12.5, now())", use_case, name, row)
+    found = predictions.latest(url, "taxi", 2)
+    assert [(row["request_id"], row["value"]) for row in found] == [("open", None), ("known", 12.5)]
+    assert found[0]["inputs"] == {"zone": 74}
+
+
+def test_old_days_go_with_their_outcomes(url: str) -> None:
+    for day in (0, 7, 8, 9):
+        _insert(url, "taxi", _noon(day), f"{day} days ago")
+        rows(url, "INSERT INTO outcomes VALUES ('taxi', %s, 0, 1, %s)", f"{day} days ago", _noon(day))
+    expected = [(TODAY - timedelta(days=days)).isoformat() for days in (9, 8)]
+
+    assert predictions.drop_older(url, 7, dry_run=True) == expected
+    assert len(predictions.latest(url, "taxi", 10)) == 4
+    assert predictions.drop_older(url, 7) == expected
+    assert predictions.drop_older(url, 7) == []
+    left = ["0 days ago", "7 days ago"]
+    assert [row["request_id"] for row in predictions.latest(url, "taxi", 10)] == left
+    assert [name for (name,) in rows(url, "SELECT request_id FROM outcomes ORDER BY 1")] == left
+
+
+def test_a_day_that_was_dropped_can_come_again(url: str) -> None:
+    _insert(url, "taxi", _noon(30))
+    predictions.drop_older(url, 7)
+    _insert(url, "taxi", _noon(30))
+    assert predictions.count_by_day(url, "taxi") == {TODAY - timedelta(days=30): 1}
+
+
+def test_a_partition_is_made_once_by_many_at_once_with_the_indexes_of_all(url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: rows(url, "SELECT prediction_partition('2026-01-31')"), range(16)))
+    assert rows(url, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'predictions'::regclass") == [(1,)]
+    indexes = rows(url, "SELECT count(*) FROM pg_indexes WHERE tablename = 'predictions_20260131'")
+    assert indexes == [(2,)]
+
+
+def test_a_new_partition_waits_for_no_reader(url: str) -> None:
+    _insert(url, "taxi", _noon(1))
+    with closing(psycopg2.connect(url)) as reading, reading.cursor() as cursor:
+        cursor.execute("SELECT * FROM predictions")
+        rows(url, "SET lock_timeout = '2s'; SELECT prediction_partition(current_date)")
+
+
+@pytest.fixture(scope="module", params=[16, 18])
+def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of that version that asks for passwords, with the project's database of an ordinary role."""
+    folder = tmp_path_factory.mktemp("server")
+    with servers.running(folder, embedded.programs(request.param), log_statement="all") as guarded:
+        rows(guarded.url(), "CREATE ROLE owner LOGIN CREATEROLE")
+        rows(guarded.url(), f"{databases.create('modelyard')} OWNER owner")
+        access = guarded.data / "pg_hba.conf"
+        access.write_text(
+            "host all modelyard_endpoint 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
+        )
+        rows(guarded.url(), "SELECT pg_reload_conf()")
+        migrate.upgrade(_owner(guarded))
+        predictions.make_role(_owner(guarded), PASSWORD)
+        yield guarded
+
+
+def test_the_endpoints_role_can_log(guarded: Server, tmp_path: Path) -> None:
+    spool, url_file = Spool(tmp_path / "spool", 1_000_000, "taxi"), tmp_path / "url"
+    url_file.write_text(databases.text(_endpoint(guarded)))
+    for _ in range(2):
+        spool.predicted("logged", 0, time.time(), 7, None, b"{}", b"{}", 0.1)
+        spool.outcome("logged", 0, 12.5, time.time())
+    shipper = Shipper(spool, url_file)
+    shipper.start()
+    shipper.close(30)
+    assert shipper.shipped == 4
+    assert [row["value"] for row in predictions.latest(_owner(guarded), "taxi", 5)] == [12.5, 12.5]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT inputs FROM predictions",
+        f"SELECT inputs FROM predictions_{TODAY:%Y%m%d}",
+        f"INSERT INTO predictions_{TODAY:%Y%m%d} SELECT",
+        "DELETE FROM predictions",
+        "UPDATE predictions SET row = 1",
+        "TRUNCATE outcomes",
+        "SELECT * FROM releases",
+        "CREATE TABLE mine ()",
+        "ALTER FUNCTION prediction_partition(date) OWNER TO modelyard_endpoint",
+    ],
+)
+def test_the_endpoints_role_can_do_nothing_else(guarded: Server, statement: str) -> None:
+    rows(_owner(guarded), "SELECT prediction_partition(%s)", TODAY)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rows(databases.text(_endpoint(guarded)), statement)
+
+
+def test_its_password_is_renewed_and_no_log_of_the_server_has_it(guarded: Server) -> None:
+    predictions.make_role(_owner(guarded), "an0ther-one")
+    assert rows(databases.text(_endpoint(guarded).set(password="an0ther-one")), "SELECT 1") == [(1,)]
+    with pytest.raises(psycopg2.OperationalError, match="password"):
+        rows(databases.text(_endpoint(guarded)), "SELECT 1")
+    predictions.make_role(_owner(guarded), PASSWORD)
+    assert rows(databases.text(_endpoint(guarded)), "SELECT 1") == [(1,)]
+    assert "ROLE" in guarded.log()
+    assert "an0ther-one" not in guarded.log()
+
+
+def test_others_cannot_make_partitions(guarded: Server) -> None:
+    rows(guarded.url(), "DROP ROLE IF EXISTS other; CREATE ROLE other LOGIN")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rows(_owner(guarded).replace("owner@", "other@"), "SELECT public.prediction_partition(current_date)")
+
+
+def test_who_may_not_make_roles_is_told_what_helps(guarded: Server) -> None:
+    rows(guarded.url(), "ALTER ROLE owner NOCREATEROLE")
+    try:
+        with pytest.raises(DatabaseError, match="ALTER ROLE owner CREATEROLE"):
+            predictions.make_role(_owner(guarded), PASSWORD)
+    finally:
+        rows(guarded.url(), "ALTER ROLE owner CREATEROLE")
+
+
+def _owner(guarded: Server) -> str:
+    return guarded.url("modelyard").replace("tests@", "owner@")
+
+
+def _endpoint(guarded: Server) -> URL:
+    return make_url(guarded.url("modelyard")).set(username=predictions.ROLE, password=PASSWORD)
+
+
+def _noon(days: int) -> datetime:
+    """Noon of the day so many days ago."""
+    day = TODAY - timedelta(days=days)
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+
+
+def _insert(url: str, use_case: str, at: datetime, name: str = "5f0c") -> None:
+    rows(url, "SELECT prediction_partition(%s)", date(at.year, at.month, at.day))
+    rows(
+        url,
+        "INSERT INTO predictions VALUES (%s, %s, 0, %s, 7, NULL, '{\"zone\": 74}', '{}', 0.1)",
+        *(at, name, use_case),
+    )
