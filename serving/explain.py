@@ -86,14 +86,14 @@ def explain(
 ) -> Explanation[Any]:
     """What each field of a valid request does to its prediction.
 
-    This is one-at-a-time ablation towards the typical value: the request is predicted once as it is, and once
-    for each field with that field alone set to its typical value, all in one call of `predict_many`. A field's
-    effect is the first prediction minus the second, in the model's own number (for a classification the
-    probability); a field that is at its typical value, or that the model ignores, has effect 0.
+    This is one-at-a-time ablation towards the typical value: the request is predicted once as it is, and
+    once for each field with that field alone set to its typical value, all in one call of `predict_many`. A
+    field's effect is the first prediction minus the second, in the model's own number (for a classification
+    the probability); a field that is at its typical value, or that the model ignores, has effect 0.
 
-    These are no Shapley values: effects neither add up to the difference from the typical prediction nor share
-    out what fields do together. Two fields that say the same may each have effect 0. It is what the model does
-    at this request, not what would happen in the world if the field were changed.
+    These are no Shapley values: effects neither add up to the difference from the typical prediction nor
+    share out what fields do together, and of two fields that say the same each may have effect 0. They tell
+    what the model does at this request, not what would happen in the world if the field were changed.
     """
     changed = [request.model_copy(update={name: value}) for name, value in typical.values.items()]
     prediction, *others = map(float, predict_many([request, *changed]))

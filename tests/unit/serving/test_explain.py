@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -76,14 +77,10 @@ def test_the_largest_effect_comes_first_whatever_its_sign() -> None:
         none: float
         down: float
 
-    class Case:
-        example = {"small": 0.0, "none": 0.0, "down": 0.0}
-        request = Request
-        respond = staticmethod(lambda value: toy.Response(y=value))
-
+    case = replace(toy.TOY, request=Request, example={"small": 0.0, "none": 0.0, "down": 0.0})
     known = Typical({"small": 0.0, "none": 0.0, "down": 0.0}, None)
     explanation = explain(
-        Case(),
+        case,
         known,
         lambda requests: [one.small - 5 * one.down for one in requests],
         Request(small=1, none=1, down=1),
