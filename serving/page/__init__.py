@@ -10,6 +10,7 @@ import base64
 import hashlib
 import html
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,15 +34,15 @@ def page(contract: Contract, version: int) -> tuple[bytes, dict[str, str]]:
         "response": type(contract.respond(0.5)).model_json_schema(mode="serialization"),
         "example": dict(contract.example),
     }
-    document = (_HERE / "page.html").read_text()
-    for slot, content in (
-        ("title", html.escape(contract.title)),
-        ("style", style),
+    slots = {
+        "title": html.escape(contract.title),
+        "style": style,
         # In a script element only "<" can end it or begin a comment.
-        ("about", json.dumps(about).replace("<", "\\u003c")),
-        ("script", script),
-    ):
-        document = document.replace("{{" + slot + "}}", content, 1)
+        "about": json.dumps(about).replace("<", "\\u003c"),
+        "script": script,
+    }
+    template = (_HERE / "page.html").read_text()
+    document = re.sub(r"{{(\w+)}}", lambda slot: slots[slot[1]], template)
     policy = (
         f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; connect-src 'self'; "
         "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -42,7 +42,7 @@ function choices(schema, required) {
 /** A field: its control, how to fill it in, and how to read it (undefined: nothing was entered). */
 function control(schema, required) {
   const text = (properties, write, read) => {
-    const input = make("input", { autocomplete: "off", ...properties });
+    const input = make("input", properties);
     return { input, fill: (value) => input.setAttribute("value", write(value)), read: () => (input.value === "" ? undefined : read(input.value)) };
   };
   const chosen = schema.enum || "const" in schema || schema["x-labels"];
@@ -91,7 +91,7 @@ function field([name, declared]) {
   if (required) input.setAttribute("aria-required", "true");
   const label = make("label", { htmlFor: id }, name);
   if (!required) label.append(make("span", { className: "tag" }, "optional"));
-  const box = make("div", { className: input.type === "checkbox" ? "field check" : "field" }, label, input, error, help);
+  const box = make("div", { className: `field ${input.type}` }, label, input, error, help);
   const complain = (message) => {
     error.textContent = message ?? "";
     error.hidden = !message;
@@ -194,7 +194,7 @@ function say(message) {
 // ---- What came back
 
 const number = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
-const signed = new Intl.NumberFormat("en", { maximumSignificantDigits: 3, signDisplay: "exceptZero" });
+const duration = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 function shown(value, schema = {}) {
   const label = schema["x-labels"]?.[value];
@@ -216,7 +216,7 @@ function showAnswer({ content, version }, milliseconds) {
       return make("div", {}, term, make("dd", { title: String(value) }, shown(value, declared)));
     }),
   );
-  $("answered").textContent = `Version ${answered}, ${number.format(milliseconds)} ms there and back`;
+  $("answered").textContent = `Version ${answered}, ${duration.format(milliseconds)} ms there and back`;
   for (const id of ["answer", "answered", "latency"]) $(id).hidden = false;
   $("nothing").hidden = true;
   $("why").hidden = true;
@@ -235,26 +235,35 @@ function showReasons(reasons) {
   }
   const { effects, typical_prediction: typical } = reasons.content;
   const [unit = "the answer"] = Object.entries(about.response.properties ?? {}).find(([, one]) => one.type === "number") ?? [];
-  const usually = typical === null ? "" : ` Typical is ${number.format(typical)}.`;
+  const usually = typical === null ? "" : ` A typical answer is ${number.format(typical)}.`;
   $("why-about").replaceChildren(
-    "How far each field alone moves ", make("code", {}, unit), ` from where its typical value would put it.${usually} The effects don't add up.`,
+    "How far each field alone moves ", make("code", {}, unit), ` from where that field's typical value would put it.${usually} Effects don't add up.`,
   );
-  const largest = Math.max(...effects.map(({ effect }) => Math.abs(effect)), Number.MIN_VALUE);
-  $("effects").append(...effects.map((one) => effectRow(one, largest)));
+  const sizes = effects.map(({ effect }) => effect);
+  $("effects").append(...effects.map((one) => effectRow(one, Math.min(0, ...sizes), Math.max(0, ...sizes))));
 }
 
-function effectRow({ field: name, value, typical, effect }, largest) {
+function effectRow({ field: name, value, typical, effect }, lowest, highest) {
   const { schema } = fields.find((one) => one.name === name) ?? {};
   const same = JSON.stringify(value) === JSON.stringify(typical);
   const instead = same ? `${shown(value, schema)}, which is typical` : `${shown(value, schema)}; typically ${shown(typical, schema)}`;
+  const range = highest - lowest || 1;
   const bar = make("span", { className: effect < 0 ? "bar lower" : "bar higher" });
-  bar.style.width = `${(50 * Math.abs(effect)) / largest}%`;
+  bar.style.left = `${(100 * (Math.min(effect, 0) - lowest)) / range}%`;
+  bar.style.width = `${(100 * Math.abs(effect)) / range}%`;
+  const zero = make("span", { className: "zero" });
+  zero.style.left = `${(100 * -lowest) / range}%`;
+  // As many decimals in each row as show three digits of the largest.
+  const largest = Math.max(highest, -lowest) || 1;
+  const decimals = Math.min(20, Math.max(0, 2 - Math.floor(Math.log10(largest))));
+  const format = { minimumFractionDigits: decimals, maximumFractionDigits: decimals, signDisplay: "exceptZero" };
+  const text = effect === 0 ? "0" : effect.toLocaleString("en", format).replace("-", "\u2212");
   return make(
     "li",
     {},
     make("span", { className: "what" }, make("span", { className: "which" }, name), make("span", { className: "instead" }, instead)),
-    make("span", { className: "track", "aria-hidden": "true" }, bar),
-    make("span", { className: "effect" }, effect === 0 ? "0" : signed.format(effect)),
+    make("span", { className: "track", "aria-hidden": "true" }, zero, bar),
+    make("span", { className: "effect", title: String(effect) }, text),
   );
 }
 
@@ -265,13 +274,13 @@ function showTrips() {
   const bars = trips.map((milliseconds, index) => {
     const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect");
     const height = Math.max(1, (32 * milliseconds) / at(1));
-    const place = { x: 4 * (50 - trips.length + index), y: 32 - height, width: 3, height };
+    const place = { x: 4 * index, y: 32 - height, width: 3, height };
     for (const [name, value] of Object.entries(place)) bar.setAttribute(name, value);
     return bar;
   });
   $("spark").replaceChildren(...bars);
   const many = trips.length === 1 ? "The last one" : `The last ${trips.length}`;
-  $("trips").textContent = `${many}, from this browser: median ${number.format(at(0.5))} ms, 95th percentile ${number.format(at(0.95))} ms`;
+  $("trips").textContent = `${many}, from this browser: median ${duration.format(at(0.5))} ms, 95th percentile ${duration.format(at(0.95))} ms`;
 }
 
 // ---- The same in a terminal

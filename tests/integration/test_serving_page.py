@@ -134,7 +134,7 @@ def serving(case: Any, values: dict[str, Any] | None = None, key: str | None = N
         await begin(*args, **more)
         started.set()
 
-    running.startup = startup  # type: ignore[method-assign]
+    running.startup = startup
     thread.start()
     try:
         assert started.wait(20), "The server did not start."
@@ -203,7 +203,8 @@ def enter(page: Page, name: str, value: str) -> None:
 def test_the_example_is_filled_in_and_sent_as_it_is(browser: Browser, name: str) -> None:
     case = usecases.load(name)
     with serving(case) as server, opened(browser, server) as page:
-        assert page.title() == case.title
+        assert page.title() == page.locator("h1").inner_text() == case.title
+        assert page.locator("#version").inner_text() == "3"
         predict(page)
         empty = dict.fromkeys(set(case.request_columns) - set(case.example))
         assert server.asked[0] == (f"{PREFIX}/predict", {**empty, **case.example})
@@ -309,13 +310,15 @@ def test_reasons_are_shown_the_largest_first_with_what_is_typical(browser: Brows
             "DOLocationID",
         ]
         assert "74; typically 200" in rows[0]
-        assert "-0.0126" in rows[0]
+        assert "\N{MINUS SIGN}0.0126" in rows[0]
         assert "not given; typically 1" in rows[1]
-        assert "+0.00052" in rows[2]
+        assert "+0.0005" in rows[2]
         assert "236, which is typical" in rows[3]
         widths = [bar.bounding_box() for bar in page.locator("#effects .bar").all()]
-        assert widths[0]["width"] > widths[1]["width"] > 0 == widths[3]["width"]  # type: ignore[index]
-        assert widths[0]["x"] < widths[2]["x"]  # type: ignore[index]
+        assert widths[0]["width"] > widths[1]["width"] > 0 == widths[3]["width"]
+        zero = page.locator("#effects .zero").first.bounding_box()
+        assert widths[0]["x"] < zero["x"]
+        assert widths[2]["x"] == pytest.approx(zero["x"], abs=1)
 
 
 def test_round_trips_are_counted_and_only_the_last_fifty_drawn(browser: Browser) -> None:
