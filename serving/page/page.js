@@ -293,15 +293,10 @@ function showCommand() {
   $("curl").textContent = [...lines, `-d ${quoted(JSON.stringify(request().body))}`].join(" \\\n  ");
 }
 
-async function copy() {
-  const range = document.createRange();
-  range.selectNodeContents($("curl"));
-  getSelection().removeAllRanges();
-  getSelection().addRange(range);
-  // Without TLS there is no navigator.clipboard.
-  if (navigator.clipboard) await navigator.clipboard.writeText($("curl").textContent);
-  else document.execCommand("copy");
-  $("copy").textContent = "Copied";
+function copy() {
+  getSelection().selectAllChildren($("curl"));
+  // navigator.clipboard would need TLS.
+  $("copy").textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl+C";
   setTimeout(() => ($("copy").textContent = "Copy"), 1500);
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -333,14 +334,46 @@ def test_round_trips_are_counted_and_only_the_last_fifty_drawn(browser: Browser)
         assert page.locator("#spark rect").count() == 50
 
 
-def test_the_command_in_the_page_sends_what_the_page_sends(browser: Browser) -> None:
-    with serving(usecases.load("titanic")) as server, opened(browser, server) as page:
+def arguments(command: str) -> list[str]:
+    """What a shell hands to curl."""
+    shell = shutil.which("sh")
+    assert shell is not None
+    script = f"curl() {{ printf '%s\\n' \"$@\"; }}\n{command}"
+    return subprocess.run([shell, "-c", script], capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+
+
+def test_the_command_that_is_copied_sends_what_the_page_sends(browser: Browser) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    with serving(usecases.load("titanic")) as server, opened(browser, server, permissions=allowed) as page:
         enter(page, "Fare", "7.25")
-        command = page.locator("#curl").inner_text()
+        page.get_by_role("button", name="Copy").click()
+        page.get_by_role("button", name="Copied").wait_for()
+        url, _, content_type, _, body, _ = arguments(page.evaluate("navigator.clipboard.readText()"))
         predict(page)
-        *_, body = command.split("-d ")
-        assert json.loads(body.strip("'")) == server.asked[0][1]
-        assert command.startswith(f"curl '{server.address}/predict'")
+        assert url == f"{server.address}/predict"
+        assert content_type == "Content-Type: application/json"
+        assert json.loads(body) == server.asked[0][1]
+
+
+def test_the_browser_runs_and_asks_nothing_else_whatever_gets_into_the_page(browser: Browser) -> None:
+    with serving(usecases.load("taxi")) as server, serving(usecases.load("taxi")) as elsewhere:
+        page = browser.new_page()
+        page.goto(f"{server.address}/")
+        page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "document.title = 'caught'";
+                document.body.append(script);
+            }"""
+        )
+        assert page.title() == "Duration of a New York green taxi trip"
+        options = "{method: 'POST', mode: 'no-cors', body: '{}'}"
+        asking = f"url => fetch(url, {options}).then(() => 'sent', () => 'refused')"
+        assert page.evaluate(asking, f"{elsewhere.address}/predict") == "refused"
+        assert elsewhere.asked == []
+        page.close()
 
 
 class Tricky(BaseModel):
@@ -392,9 +425,9 @@ def test_named_codes_truth_values_and_what_a_shell_would_break_at_are_sent_as_me
         enter(page, "zone", "O'Hare (2)")
         enter(page, "maybe", "no")
         page.get_by_label("sure").uncheck()
-        assert "O'\\''Hara" in page.locator("#curl").inner_text()
+        body = json.loads(arguments(page.locator("#curl").inner_text())[-2])
         predict(page)
-        assert server.asked[0][1] == {"word": "O'Hara", "zone": 2, "sure": False, "maybe": False}
+        assert body == server.asked[0][1] == {"word": "O'Hara", "zone": 2, "sure": False, "maybe": False}
 
 
 def test_a_server_that_is_gone_is_told_of(browser: Browser) -> None:
