@@ -8,7 +8,7 @@ person sees is written in console/.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -186,6 +186,32 @@ def predict(
     call.answer(
         job(call.settings, call.stack, call.progress, use_case, request, file, output), reports.predictions
     )
+
+
+@command(app)
+def keys(
+    call: Call,
+    use_case: UseCaseName,
+    action: Annotated[Literal["add", "revoke"] | None, typer.Argument(help="Nothing: list them.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The key's name, such as the application's.")] = None,
+    right: Annotated[
+        list[str] | None,
+        typer.Option(
+            show_default="predict", help="What it is good for: predict, outcomes; may be given twice."
+        ),
+    ] = None,
+) -> None:
+    """Who may ask an endpoint: list its API keys, add one, revoke one. Without any, everybody may.
+
+    A key is printed once, when it is made; what is kept is a hash.
+
+    Examples: [b]python run.py keys taxi[/b] · [b]python run.py keys taxi add web --right predict
+    --right outcomes[/b] · [b]python run.py keys taxi revoke web[/b]
+    """
+    from console import keys as console
+
+    document = console.keys(call.settings, call.stack, use_case, action, name, right or [])
+    call.answer(document, console.report)
 
 
 @command(app)
