@@ -1,6 +1,6 @@
 """Write the reference pages of this folder, commands.md and settings.md, from the code that they describe.
 
-`make docs` runs it, for the chart as well; tests fail when files are not what it would write.
+`make docs` runs it, for the chart and the alerts as well; tests fail when files are not what it would write.
 """
 
 from __future__ import annotations
@@ -11,10 +11,27 @@ from typing import Any
 
 HERE = Path(__file__).parent
 
+_RULE = """\
+# Generated from rules.yaml by `make docs`.
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: modelyard-endpoints
+  labels: {app.kubernetes.io/part-of: modelyard}
+spec:
+"""
+
 
 def pages() -> dict[Path, str]:
     """File → content of every generated page."""
-    return {HERE / "commands.md": commands(), HERE / "settings.md": settings()}
+    rules = HERE.parent / "k8s" / "monitoring" / "prometheusrule.yaml"
+    return {HERE / "commands.md": commands(), HERE / "settings.md": settings(), rules: alerts()}
+
+
+def alerts() -> str:
+    """The rules of Prometheus as the object that its operator takes."""
+    rules = (HERE.parent / "k8s" / "monitoring" / "rules.yaml").read_text()
+    return _RULE + "".join(f"  {line}\n" for line in rules.splitlines() if not line.startswith("#"))
 
 
 def commands() -> str:

@@ -48,6 +48,8 @@ _REFUSED = _LOG_DROPS + len(DROPS)
 _FIELDS = _REFUSED + len(REASONS)
 # And in the part of a route: a count for every status, the buckets, the sum of durations.
 _STATUSES = 600
+_ALWAYS = (200, 500, 503)
+"""Shown with zero, too: Prometheus sees no rise in a series that begins with its first count."""
 _SUM = _STATUSES + len(BOUNDS) + 1
 _ROUTE_SIZE = _SUM + 1
 
@@ -179,7 +181,7 @@ class Metrics:
         )
         for route, start in self._routes.items():
             for status in range(_STATUSES):
-                if totals[start + status] or status == 200:
+                if totals[start + status] or status in _ALWAYS:
                     requests.add_metric([route, str(status)], totals[start + status])
             ends = [floatToGoString(bound) for bound in (*BOUNDS, float("inf"))]
             buckets = np.cumsum(totals[start + _STATUSES : start + _SUM]).tolist()
