@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ CLOSED = ".rows"
 REFUSED = "refused"
 """Folder beside the segments with rows that the database refused."""
 
+_NAME = re.compile(rf"[a-z]+\.\w+\.(\d+)\.\w+({OPEN}|{CLOSED})")
+
 
 @dataclass(frozen=True)
 class Survey:
@@ -35,29 +38,22 @@ class Survey:
     opened: list[Path]
     """Of writers that live, and of dead ones."""
     bytes: int
+    """Of segments and refused rows."""
+    refused_bytes: int
     oldest: float | None
     """When the oldest segment was begun, seconds since 1970."""
 
 
 def survey(folder: Path) -> Survey:
-    """What is there now, refused rows among the bytes."""
-    closed: list[tuple[float, Path]] = []
-    opened: list[tuple[float, Path]] = []
-    size = 0
-    for place in (folder, folder / REFUSED):
-        for path in place.iterdir() if place.is_dir() else ():
-            try:
-                size += path.stat().st_size if path.is_file() else 0
-            except FileNotFoundError:
-                continue  # shipped meanwhile
-            if place == folder and path.suffix in (OPEN, CLOSED):
-                (closed if path.suffix == CLOSED else opened).append((_begun(path), path))
-    begun = [at for at, _ in (*closed, *opened)]
+    """What is there now; files of other names are not the log's."""
+    found = sorted((int(match[1]), path) for path, match in _named(folder))
+    refused = sum(_size(path) for path, _ in _named(folder / REFUSED))
     return Survey(
-        closed=[path for _, path in sorted(closed)],
-        opened=[path for _, path in opened],
-        bytes=size,
-        oldest=min(begun, default=None),
+        closed=[path for _, path in found if path.suffix == CLOSED],
+        opened=[path for _, path in found if path.suffix == OPEN],
+        bytes=sum(_size(path) for _, path in found) + refused,
+        refused_bytes=refused,
+        oldest=found[0][0] / 1e6 if found else None,
     )
 
 
@@ -112,8 +108,19 @@ def kind_and_day(path: Path) -> tuple[str, str]:
     return kind, day
 
 
-def _begun(path: Path) -> float:
-    return int(path.name.split(".")[2]) / 1e6
+def _named(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    """The segments in a folder, which need not be there."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _NAME.fullmatch(path.name)
+        if match is not None:
+            yield path, match
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # shipped meanwhile
 
 
 def _lock(descriptor: int) -> bool:

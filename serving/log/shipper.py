@@ -25,30 +25,34 @@ from serving.log.spool import Spool
 
 POLL_SECONDS = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-CONNECT_SECONDS = 10
 NOTED_DAYS = 7
 """So long it is known which segments were shipped."""
 _PRUNE_SECONDS = 3600.0
-# A host that is gone without a word is given up after half a minute.
-_ALIVE: dict[str, Any] = {
+REFUSED_SHARE = 0.1
+"""So much of the spool's limit is kept of rows that the database refused, which nothing else removes."""
+_CONNECT: dict[str, Any] = {
+    "connect_timeout": 10,
+    "application_name": "modelyard endpoint",
+    "client_encoding": "UTF8",
+    # A host that is gone without a word is given up after half a minute.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
 
-_NOTE = "INSERT INTO shipped_segments (name) VALUES (%s) ON CONFLICT DO NOTHING"
-_PRUNE = "DELETE FROM shipped_segments WHERE at < now() - make_interval(days => %s)"
-_PARTITION = "SELECT prediction_partition(to_date(%s, 'YYYYMMDD'))"
+_NOTE = "INSERT INTO public.shipped_segments (name) VALUES (%s) ON CONFLICT DO NOTHING"
+_PRUNE = "DELETE FROM public.shipped_segments WHERE at < now() - make_interval(days => %s)"
+_PARTITION = "SELECT public.prediction_partition(to_date(%s, 'YYYYMMDD'))"
 _COPY_PREDICTIONS = (
-    "COPY predictions (use_case, at, request_id, row, model_version, trace_id, seconds, inputs, output) "
-    "FROM STDIN"
+    "COPY public.predictions "
+    "(use_case, at, request_id, row, model_version, trace_id, seconds, inputs, output) FROM STDIN"
 )
-_TEMPORARY = "CREATE TEMPORARY TABLE new_outcomes (LIKE outcomes INCLUDING DEFAULTS) ON COMMIT DROP"
+_TEMPORARY = "CREATE TEMPORARY TABLE new_outcomes (LIKE public.outcomes INCLUDING DEFAULTS) ON COMMIT DROP"
 _COPY_OUTCOMES = "COPY new_outcomes (use_case, request_id, row, value, at) FROM STDIN"
 # In the order of the key, so that two workers with the same rows don't wait for each other.
 _UPSERT = """
-INSERT INTO outcomes AS known (use_case, request_id, row, value, at)
+INSERT INTO public.outcomes AS known (use_case, request_id, row, value, at)
 SELECT DISTINCT ON (use_case, request_id, row) use_case, request_id, row, value, at FROM new_outcomes
 ORDER BY use_case, request_id, row, at DESC, ctid DESC
 ON CONFLICT (use_case, request_id, row) DO UPDATE
@@ -75,6 +79,9 @@ class Shipper:
         self._spool = spool
         self._url_file = url_file
         self._connection: Any = None
+        self._refused_bytes = 0
+        self._last_told = ""
+        self._last_url = ""
         self._pause = FIRST_PAUSE
         self._next_try = 0.0
         self._next_prune = 0.0
@@ -117,6 +124,7 @@ class Shipper:
         for path in found.opened:
             self._spool.dropped["torn"] += segments.adopt(path)
         self._spool.bytes = found.bytes
+        self._refused_bytes = found.refused_bytes
         self._spool.waiting = len(found.closed)
         self.behind = 0.0 if found.oldest is None else max(0.0, time.time() - found.oldest)
         if time.monotonic() < self._next_try:
@@ -129,11 +137,14 @@ class Shipper:
                 if time.monotonic() > self._deadline:
                     break
         except (psycopg2.Error, DatabaseError, OSError) as error:
-            if self.connected or self._pause == FIRST_PAUSE:
-                logger.warning("The prediction log waits for its database: %s", self._told(error))
+            told = self._told(error)
+            if told != self._last_told:
+                self._last_told = told
+                logger.warning("The prediction log waits for its database: %s", told)
             self._fail()
             return len(found.closed)
         self._pause = FIRST_PAUSE
+        self._last_told = ""
         return self._spool.waiting
 
     def _fail(self) -> None:
@@ -144,9 +155,7 @@ class Shipper:
     def _ready(self) -> None:
         """Connected, and the notes of long ago removed."""
         if self._connection is None:
-            self._connection = psycopg2.connect(
-                self._url(), connect_timeout=CONNECT_SECONDS, application_name="modelyard endpoint", **_ALIVE
-            )
+            self._connection = psycopg2.connect(self._url(), **_CONNECT)
             self.connected = True
         if time.monotonic() > self._next_prune:
             with self._connection, self._connection.cursor() as cursor:
@@ -160,7 +169,7 @@ class Shipper:
             self._connection = None
 
     def _url(self) -> str:
-        url = self._url_file.read_text().strip()
+        self._last_url = url = self._url_file.read_text().strip()
         if not url.startswith(("postgresql://", "postgres://")):
             raise DatabaseError(
                 f"{self._url_file} has to hold a URL, postgresql://user:password@host/database"
@@ -170,11 +179,7 @@ class Shipper:
     def _told(self, error: Exception) -> str:
         """What is wrong, without the password or a part of it that was taken for something else."""
         told = str(error).strip()
-        try:
-            user_and_password = self._url_file.read_text().partition("://")[2].rpartition("@")[0]
-        except OSError:
-            return told
-        password = user_and_password.partition(":")[2]
+        password = self._last_url.partition("://")[2].rpartition("@")[0].partition(":")[2]
         for part in {password, unquote(password), *re.split("[@/?#:]", password)} - {""}:
             told = told.replace(part, "***")
         return told
@@ -221,18 +226,23 @@ class Shipper:
         return rows
 
     def _put_aside(self, path: Path, refused: list[bytes]) -> None:
+        """Keep refused rows for somebody to look at."""
         if not refused:
             return
         aside = path.parent / REFUSED / path.name
-        logger.error(
-            "The database refused %d rows of the prediction log; they are in %s", len(refused), aside
-        )
+        content = b"".join(refused)
+        self._refused_bytes += len(content)
+        if self._refused_bytes > REFUSED_SHARE * self._spool.limit_bytes:
+            logger.error("The database refused %d rows of the prediction log; no more are kept", len(refused))
+            return
         try:
             aside.parent.mkdir(mode=0o700, exist_ok=True)
             aside.touch(mode=0o600)
-            aside.write_bytes(b"".join(refused))
+            aside.write_bytes(content)
         except OSError as error:
-            logger.error("They are lost, since they cannot be kept there: %s", error)
+            logger.error("The database refused %d rows of the prediction log: %s", len(refused), error)
+        else:
+            logger.error("The database refused %d rows of the prediction log; see %s", len(refused), aside)
 
 
 def _copy_good(cursor: Any, command: str, lines: list[bytes]) -> list[bytes]:

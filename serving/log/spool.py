@@ -19,6 +19,7 @@ SEGMENT_BYTES = 1_000_000
 SEGMENT_SECONDS = 1.0
 FLUSH_BYTES = 256_000
 """So much is written at once, without waiting for the next flush."""
+COMPLAINT_SECONDS = 60.0
 
 _TAB, _NEWLINE, _RETURN, _BACKSLASH = b"\t\n\r\\"
 _SPACES = bytes.maketrans(b"\t\n\r", b"   ")
@@ -56,7 +57,7 @@ class Spool:
         self._second = -1
         self._prefix = ""
         self._buffered = 0
-        self._complained = False
+        self._complained = float("-inf")
 
     def predicted(
         self,
@@ -124,17 +125,16 @@ class Spool:
             stream.close()
 
     def drop(self, reason: str, rows: int, why: object) -> None:
-        """Count rows that are lost; the first of a series is said in the log."""
+        """Count rows that are lost; once a minute it is said why."""
         self.dropped[reason] += rows
-        if not self._complained:
-            self._complained = True
+        if time.monotonic() - self._complained > COMPLAINT_SECONDS:
+            self._complained = time.monotonic()
             logger.warning("Predictions are dropped instead of logged: %s", why)
 
     def wrote(self, rows: int, size: int) -> None:
         """Count rows that were written."""
         self.written += rows
         self.bytes += size
-        self._complained = False
 
     def _begin(self, second: int) -> None:
         """A second begins; with a new day a new segment, since each day has its partition."""

@@ -124,6 +124,29 @@ def test_rows_that_the_database_refuses_are_put_aside_and_keep_no_other_back(
     assert list(spool.folder.glob("*.rows")) == []
 
 
+def test_of_refused_rows_a_tenth_of_the_spool_is_kept_so_that_others_have_room(
+    tmp_path: Path, url: str, url_file: Path
+) -> None:
+    spool = Spool(tmp_path / "spool", 100_000, "taxi")
+    for _ in range(8):
+        for _ in range(25):
+            spool.predicted("5f0c", 0, time.time(), 7, None, b'{"n": 1e999999}', b"{}", 0.1)
+        assert _ship(spool, url_file).refused == 25
+    kept = sum(path.stat().st_size for path in (spool.folder / "refused").iterdir())
+    assert 7_000 < kept <= 10_000
+    assert sum(spool.dropped.values()) == 0
+
+
+def test_other_files_in_the_folder_are_left_alone(spool: Spool, url: str, url_file: Path) -> None:
+    others = [spool.folder / name for name in ("metrics", "metrics.open", "notes.rows")]
+    for other in others:
+        other.touch()
+    spool.predicted("5f0c", 0, time.time(), 7, None, b"{}", b"{}", 0.1)
+    _ship(spool, url_file)
+    assert rows(url, IDS) == [("5f0c",)]
+    assert sorted(spool.folder.iterdir()) == sorted(others)
+
+
 def test_a_segment_that_was_committed_before_a_crash_is_not_copied_again(
     spool: Spool, url: str, url_file: Path
 ) -> None:
@@ -219,7 +242,7 @@ def test_the_url_is_read_anew_so_that_a_password_can_change(
     spool: Spool, url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     url_file = tmp_path / "url"
-    before = url.replace("@", ":f0rmer-p@ssword@")
+    before = url.replace("@", ":f0rmer-p@ssw0rd@")
     url_file.write_text(before)
     spool.predicted("5f0c", 0, time.time(), 7, None, b"{}", b"{}", 0.1)
     with _shipping(spool, url_file) as shipper:
@@ -230,7 +253,7 @@ def test_the_url_is_read_anew_so_that_a_password_can_change(
         url_file.write_text(url)
         _until(lambda: shipper.connected)
     assert rows(url, IDS) == [("5f0c",)]
-    assert "ssword" not in caplog.text
+    assert "ssw0rd" not in caplog.text
     assert "f0rmer" not in caplog.text
 
 
