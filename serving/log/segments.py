@@ -35,8 +35,6 @@ class Survey:
 
     closed: list[Path]
     """Oldest first."""
-    opened: list[Path]
-    """Of writers that live, and of dead ones."""
     bytes: int
     """Of segments and refused rows."""
     refused_bytes: int
@@ -50,11 +48,15 @@ def survey(folder: Path) -> Survey:
     refused = sum(_size(path) for path, _ in _named(folder / REFUSED))
     return Survey(
         closed=[path for _, path in found if path.suffix == CLOSED],
-        opened=[path for _, path in found if path.suffix == OPEN],
         bytes=sum(_size(path) for _, path in found) + refused,
         refused_bytes=refused,
         oldest=found[0][0] / 1e6 if found else None,
     )
+
+
+def opened(folder: Path) -> list[Path]:
+    """Segments that are being written, and those that dead writers left."""
+    return [path for path, _ in _named(folder) if path.suffix == OPEN]
 
 
 def create(folder: Path, kind: str, day: str, token: str) -> tuple[int, Path]:

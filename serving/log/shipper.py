@@ -120,9 +120,9 @@ class Shipper:
 
     def _round(self) -> int:
         """Look at what is there and ship it; how many segments are left."""
-        found = segments.survey(self._spool.folder)
-        for path in found.opened:
+        for path in segments.opened(self._spool.folder):
             self._spool.dropped["torn"] += segments.adopt(path)
+        found = segments.survey(self._spool.folder)
         self._spool.bytes = found.bytes
         self._refused_bytes = found.refused_bytes
         self._spool.waiting = len(found.closed)

@@ -13,7 +13,8 @@ import psycopg2
 import pytest
 from sqlalchemy.engine import URL, make_url
 
-from db import databases, embedded, migrate, predictions
+from db import databases, dump, embedded, migrate, predictions
+from db.session import connect
 from errors import DatabaseError
 from serving.log.shipper import Shipper
 from serving.log.spool import Spool
@@ -84,6 +85,21 @@ def test_a_new_partition_waits_for_no_reader(url: str) -> None:
     with closing(psycopg2.connect(url)) as reading, reading.cursor() as cursor:
         cursor.execute("SELECT * FROM predictions")
         rows(url, "SET lock_timeout = '2s'; SELECT prediction_partition(current_date)")
+
+
+def test_a_backup_has_each_row_once_and_what_is_restored_logs_on(url: str, tmp_path: Path) -> None:
+    for day in (0, 1):
+        _insert(url, "taxi", _noon(day))
+    with dump.frozen(url) as (connection, snapshot):
+        counted = dump.count(connection)
+        dump.dump(url, snapshot, tmp_path / "dump")
+    assert {table: count for table, count in counted.items() if "prediction" in table} == {"predictions": 2}
+    with servers.database(url) as restored:
+        dump.restore(restored, tmp_path / "dump")
+        with connect(restored) as connection:
+            assert dump.count(connection) == counted
+        _insert(restored, "taxi", _noon(2))
+        assert list(predictions.count_by_day(restored, "taxi").values()) == [1, 1, 1]
 
 
 @pytest.fixture(scope="module", params=[16, 18])
