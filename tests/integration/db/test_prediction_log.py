@@ -282,7 +282,7 @@ def test_a_full_disk_costs_rows_and_nothing_else(
         assert spool.dropped["disk"] > 0
         assert spool.written + spool.dropped["disk"] == 2_000
         assert any("No space left" in message for message in caplog.messages)
-        _ship(spool, url_file)
+        assert _ship(spool, url_file).refused == 0, "no half of a row is left"
         _log(spool, 10_000, 10_010)
         _ship(spool, url_file)
     found = [int(name) for (name,) in rows(url, IDS)]
