@@ -27,8 +27,10 @@ MAX_ARROW_ROWS = 1_000_000
 """Rows that one body may hold."""
 MAX_COLUMNS = 256
 MAX_BATCHES = 10_000
-MAX_VALUES = 20_000_000
+MAX_VALUES = 25_000_000
 """Rows times columns: a column of nulls takes no place in a body."""
+_EACH = 100
+"""Values that a column of a batch counts as, however short it is: the work of so many."""
 MAX_TEXT_BYTES = 64_000_000
 """Bytes that all texts may have: many rows can point to one long text."""
 
@@ -200,9 +202,9 @@ def _columns(
     if _child(batch, 3) is not None:
         raise DataError("The Arrow body is compressed; send it uncompressed (compression=None).")
     rows = int(_get(batch, 0, "Int64"))
-    room.take(values=rows * len(fields))
+    room.take(values=(rows + _EACH) * len(fields))
     nodes, places = _pairs_of(batch, 1), _pairs_of(batch, 2)
-    if len(nodes) != len(fields) or any(length != rows for length, _ in nodes):
+    if rows < 0 or len(nodes) != len(fields) or any(length != rows for length, _ in nodes):
         raise DataError(f"A batch of the Arrow body should have {len(fields)} columns of {rows:,} rows.")
     buffers = iter(_buffer(content, start, length) for start, length in places)
     views = iter(_numbers(batch, 4))
@@ -217,11 +219,8 @@ def _columns(
             laid = next(buffers, b""), list(islice(buffers, next(views, 0)))
             column = _texts(*_view_places(*laid, rows, null), null, room)
         elif field.type in _TEXTS:
-            offsets, text = (
-                _values(next(buffers, b""), _TEXTS[field.type], rows + 1 if rows else 0),
-                next(buffers, b""),
-            )
-            column = _texts(text, offsets[:-1], offsets[1:], null, room)
+            offsets = _values(next(buffers, b""), _TEXTS[field.type], rows + 1 if rows else 0)
+            column = _texts(next(buffers, b""), offsets[:-1], offsets[1:], null, room)
         elif field.type == BOOL:
             column = _bits(next(buffers, b""), rows)
         elif field.dtype == _DAYS:
@@ -256,8 +255,13 @@ def _texts(data: Buffer, starts: Array, ends: Array, null: Any, room: _Room) -> 
     if len(starts) and not (starts.min() >= 0 and lengths.min() >= 0 and ends.max() <= len(data)):
         raise DataError("A text of the Arrow body lies outside of it.")
     room.take(bytes_of_text=int(lengths.sum()))
-    data = bytes(data)
-    texts[:] = [data[start:end].decode() for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    source: Any = bytes(data)
+    places = zip(starts.tolist(), ends.tolist(), strict=True)
+    if source.isascii():  # one decoding for all: faster than one for each
+        source = source.decode()
+        texts[:] = [source[start:end] for start, end in places]
+    else:
+        texts[:] = [source[start:end].decode() for start, end in places]
     return texts
 
 
