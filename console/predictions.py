@@ -59,7 +59,7 @@ def predict(
     written = output or file.with_name(f"{file.stem}-predictions{file.suffix}")
     _check_output(written, file)
     frame = _read(file)
-    requests = rows.requests(case, frame)
+    requests = rows.requests(case.contract, frame)
     with (
         progress.stage(f"predict {len(frame):,} rows"),
         endpoint_of(settings, stack, use_case) as address,

@@ -6,12 +6,14 @@ serves to the one that will (serving/process.py has the picture).
 
 from __future__ import annotations
 
+import hashlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,8 @@ class Candidate:
     address: str
     """URL of its private socket."""
     log: Path
+    key: str
+    """What it lets its release ask by, whatever keys it demands of others."""
     release: socket.socket
     _child: subprocess.Popen[bytes]
 
@@ -88,8 +92,10 @@ class Candidate:
 
 
 @contextmanager
-def start(bento: Path, door: Path, log: Path) -> Iterator[Candidate]:
+def start(bento: Path, door: Path, log: Path, around: Mapping[str, str]) -> Iterator[Candidate]:
     """Start the Bento in the folder `bento` as a detached process; it is stopped when the block raises.
+
+    `around` are environment variables that tell it where its keys, its state and its log are.
 
     It also ends by itself when this process dies before it was given a public address.
     """
@@ -98,6 +104,8 @@ def start(bento: Path, door: Path, log: Path) -> Iterator[Candidate]:
     door.unlink(missing_ok=True)
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
+    key = secrets.token_urlsafe(32)
+    verifier = {"MODELYARD_ENDPOINT_VERIFIER": hashlib.sha256(key.encode()).hexdigest()}
     ours, theirs = socket.socketpair()
     with ours:
         with theirs, _listen("127.0.0.1", 0) as private, log.open("wb") as output:
@@ -106,7 +114,7 @@ def start(bento: Path, door: Path, log: Path) -> Iterator[Candidate]:
                 _command(bento, door, private, theirs),
                 # The Bento's own code is served, not that of this working tree.
                 cwd=bento / "src",
-                env=_environment(),
+                env={**_environment(), **around, **verifier},
                 pass_fds=[private.fileno(), theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -115,7 +123,7 @@ def start(bento: Path, door: Path, log: Path) -> Iterator[Candidate]:
             )
         process = Process(child.pid, psutil.Process(child.pid).create_time())
         try:
-            yield Candidate(process, address, log, ours, child)
+            yield Candidate(process, address, log, key, ours, child)
         except BaseException:
             child.terminate()
             child.wait()

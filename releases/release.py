@@ -12,6 +12,7 @@ from db.session import advisory_lock
 from releases import local
 from releases.local import TARGET, Process
 from releases.outcome import Outcome
+from releases.surroundings import surroundings
 from releases.verify import verify
 from serving import client
 
@@ -109,7 +110,7 @@ def revive(settings: Settings, url: str, serving: Release) -> bool:
         bento = settings.home / "bentoml" / "bentos" / now.bento.replace(":", "/")
         address = urlsplit(now.address)
         log = log_file(settings, name, now.id)
-        with local.start(bento, _door(settings, now.id), log) as candidate:
+        with local.start(bento, _door(settings, now.id), log, surroundings(settings, url, name)) as candidate:
             record.note_process(url, now.id, candidate.process.pid, candidate.process.started)
             candidate.wait_until_ready()
             with closing(local.public_socket(address.hostname or "", [address.port or 0])) as public:
@@ -144,10 +145,11 @@ def _roll_out(
     before: Release | None,
 ) -> int:
     log = log_file(settings, package.use_case, number)
-    with local.start(packed.path, _door(settings, number), log) as candidate:
+    around = surroundings(settings, url, package.use_case)
+    with local.start(packed.path, _door(settings, number), log, around) as candidate:
         record.note_process(url, number, candidate.process.pid, candidate.process.started)
         candidate.wait_until_ready()
-        verified = verify(candidate.address, package)
+        verified = verify(candidate.address, package, candidate.key)
         with closing(_public(settings, url, package.use_case, before)) as public:
             host = settings.endpoint_host
             address = f"http://{f'[{host}]' if ':' in host else host}:{public.getsockname()[1]}"

@@ -118,12 +118,13 @@ class Client:
 
 
 @contextmanager
-def connect(address: str) -> Iterator[Client]:
+def connect(address: str, key: str | None = None) -> Iterator[Client]:
     """A client of the endpoint at `address`, such as `http://127.0.0.1:3000`; it keeps its connections."""
     import httpx
 
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     # Settings of proxies are for the way out, not for endpoints.
-    with httpx.Client(base_url=address, timeout=SECONDS, trust_env=False) as http:
+    with httpx.Client(base_url=address, headers=headers, timeout=SECONDS, trust_env=False) as http:
         yield Client(http)
 
 
@@ -136,16 +137,16 @@ def _content(response: httpx.Response) -> dict[str, Any]:
 
 def _refusal(response: httpx.Response) -> str:
     body = response.json()
-    lines = [f"  {_words(problem)}" for problem in body["fields"][:_SHOWN]]
-    if len(body["fields"]) > len(lines):
-        lines.append(f"  and {len(body['fields']) - len(lines)} more")
-    return "\n".join([f"The endpoint refused the request ({response.status_code}): {body['error']}", *lines])
+    lines = [f"  {_words(problem)}" for problem in body["errors"][:_SHOWN]]
+    if len(body["errors"]) > len(lines):
+        lines.append(f"  and {len(body['errors']) - len(lines)} more")
+    return "\n".join([f"The endpoint refused the request ({response.status_code}): {body['detail']}", *lines])
 
 
 def _refused_rows(body: dict[str, Any]) -> dict[int, Refused]:
     """Index within the batch → why, from problems with fields such as `rows.3.trip_distance`."""
     found: dict[int, list[str]] = {}
-    for problem in body["fields"]:
+    for problem in body["errors"]:
         parts = problem["field"].split(".")
         if len(parts) > 1 and parts[0] == "rows":
             words = _words({**problem, "field": ".".join(parts[2:])})

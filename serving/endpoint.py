@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, TypeAdapter
-
+import environment
 import usecases
-from serving import contract, model, verification
+from errors import ModelyardError
+from serving import columns, compiled, contract, verification
 
 if TYPE_CHECKING:
-    from usecases.base import UseCase
+    import numpy as np
+    import numpy.typing as npt
+    from pydantic import BaseModel
+
+    from serving.compiled import Compiled
+    from usecases.contract import Contract
 
 MODEL = "model"
 PROVENANCE = "provenance.json"
@@ -23,76 +28,95 @@ OPENAPI = "openapi.json"
 VERIFICATION = "verification.json"
 
 
-@dataclass(frozen=True)
 class Endpoint:
     """One model version and everything that its answers need."""
 
-    use_case: UseCase
-    model: Any
-    """Fitted scikit-learn pipeline over request columns."""
-    provenance: Mapping[str, Any]
-    openapi: bytes
-    batch: type[BaseModel]
+    def __init__(
+        self,
+        case: Contract,
+        model: Compiled,
+        provenance: Mapping[str, Any],
+        profile: Mapping[str, Any],
+        openapi: bytes,
+    ) -> None:
+        self.contract = case
+        self.provenance, self.profile, self.openapi = provenance, profile, openapi
+        self.version = int(provenance["model_version"])
+        self.rules = columns.rules(case.request)
+        self.predict, self.predict_columns = model.predict, model.predict_columns
+        self.validate = case.request.__pydantic_validator__.validate_json
+        """(body) → request; raises pydantic.ValidationError."""
+        self._batch = contract.batch_request(case).__pydantic_validator__.validate_json
+        self._version = f',"model_version":{self.version}}}'.encode()
 
-    @property
-    def version(self) -> int:
-        """Number of the model version."""
-        return int(self.provenance["model_version"])
+    def output(self, request: BaseModel) -> bytes:
+        """The response to a valid request, as JSON."""
+        response = self.contract.respond(self.predict(request))
+        return response.__pydantic_serializer__.to_json(response)
 
-    def answer(self, body: bytes) -> bytes:
-        """The answer to one request: the response's fields and `model_version`, as JSON.
+    def answer(self, output: bytes) -> bytes:
+        """What is sent: the response's fields, and the version that they come from."""
+        return output[:-1] + self._version
 
-        Raises:
-            pydantic.ValidationError: the body is not a valid request.
-        """
-        request = self.use_case.request.model_validate_json(body)
-        (response,) = self._respond([request])
-        return _ANSWER.dump_json({**response.model_dump(), "model_version": self.version})
-
-    def answer_batch(self, body: bytes) -> bytes:
-        """The answer to `{"rows": [request, …]}`: `predictions` in the rows' order and `model_version`.
+    def validate_batch(self, body: bytes) -> list[BaseModel]:
+        """The rows of `{"rows": [request, …]}`.
 
         Raises:
             pydantic.ValidationError: the body is not a valid batch.
         """
-        rows = self.batch.model_validate_json(body).rows  # type: ignore[attr-defined]
-        responses = [response.model_dump() for response in self._respond(rows)]
-        return _ANSWER.dump_json({"predictions": responses, "model_version": self.version})
+        rows: list[BaseModel] = self._batch(body).rows
+        return rows
+
+    def outputs(self, requests: list[BaseModel]) -> list[bytes]:
+        """The responses to valid requests, as JSON."""
+        respond = self.contract.respond
+        responses = [respond(value) for value in self.predict_many(requests).tolist()]
+        return [response.__pydantic_serializer__.to_json(response) for response in responses]
+
+    def answer_batch(self, outputs: list[bytes]) -> bytes:
+        """What is sent for a batch: `predictions` in the rows' order, and the version that they come from."""
+        return b'{"predictions":[' + b",".join(outputs) + b"]" + self._version
+
+    def predict_many(self, requests: list[BaseModel]) -> npt.NDArray[np.float64]:
+        """Predictions for valid requests; shape (requests,)."""
+        return self.predict_columns(columns.from_requests(self.rules, requests))
 
     def describe(self) -> dict[str, Any]:
         """What the model is made of, and what it takes."""
         return {
             **self.provenance,
-            "title": self.use_case.title,
-            "task": self.use_case.task,
+            "title": self.contract.title,
+            "task": self.contract.task,
             "max_rows": contract.MAX_ROWS,
-            "example": dict(self.use_case.example),
-            "request": self.use_case.request.model_json_schema(),
+            "example": dict(self.contract.example),
+            "request": self._request_schema,
         }
 
-    def _respond(self, requests: Sequence[BaseModel]) -> list[BaseModel]:
-        frame = self.use_case.request_frame(requests)
-        predictions = model.predict(self.use_case, self.model, frame)
-        return [self.use_case.respond(value) for value in predictions.tolist()]
-
-
-_ANSWER = TypeAdapter(dict[str, Any])
+    @cached_property
+    def _request_schema(self) -> dict[str, Any]:
+        return self.contract.request.model_json_schema()
 
 
 def load(folder: Path) -> Endpoint:
     """The endpoint of the Bento whose sources lie in `folder`, once it answers as it should.
 
     Raises:
-        ModelyardError: the model holds parts that a Bento may not hold, or answers differently.
+        ModelyardError: the environment is not the one that it was packed for, or it answers differently.
     """
     provenance = json.loads((folder / PROVENANCE).read_text())
-    use_case = usecases.load(provenance["use_case"])
+    differ = environment.differences(provenance["environment"])
+    if differ:
+        raise ModelyardError(
+            f"This Bento was packed for another environment: {'; '.join(differ)}. "
+            "Serve it on the image that belongs to it, or package it anew."
+        )
+    case = usecases.contract_of(provenance["use_case"])
     endpoint = Endpoint(
-        use_case=use_case,
-        model=model.load(folder / MODEL),
-        provenance=provenance,
-        openapi=(folder / OPENAPI).read_bytes(),
-        batch=contract.batch_request(use_case),
+        case,
+        compiled.load(folder / MODEL, case),
+        provenance,
+        json.loads((folder / PROFILE).read_text()),
+        (folder / OPENAPI).read_bytes(),
     )
     # Also warms every lazy part of the libraries, so that the first caller doesn't pay for it.
     verification.prove(endpoint, json.loads((folder / VERIFICATION).read_text()))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, Field, ValidationError
 
 if TYPE_CHECKING:
-    from usecases.base import UseCase as Contract
+    from usecases.contract import Contract
 
 Response = TypeVar("Response", bound=BaseModel)
 

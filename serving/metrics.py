@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ROUTES = ("predict", "predict_batch", "infer", "explain", "outcomes", "other")
 BOUNDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper ends of the buckets of durations, in seconds."""
-REASONS = ("invalid", "unauthorized", "forbidden", "too_large", "overloaded", "timeout")
+REASONS = ("invalid", "unauthorized", "forbidden", "too_large", "overloaded", "timeout", "unavailable")
 """Why a request is refused."""
 DROPS = ("full", "disk", "torn", "refused")
 """Why a row is not logged."""

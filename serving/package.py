@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import environment
 import usecases
 from errors import ReleaseError
 from serving import contract, endpoint, model, verification
+from serving.compile import check_parity, compile_model
+from serving.openapi import openapi
 from settings import PROJECT
 
 if TYPE_CHECKING:
@@ -36,7 +39,15 @@ PREDICTION = "prediction"
 """Column of a package's examples with the model's predictions."""
 LOCK = Path("serving/requirements.txt")
 # Code that a Bento carries; of a use case everything but its bundled data.
-_CODE = ("errors.py", "serving/*.py", "usecases/*.py")
+_CODE = (
+    "environment.py",
+    "errors.py",
+    "serving/**/*.py",
+    "serving/**/*.html",
+    "serving/**/*.css",
+    "serving/**/*.js",
+    "usecases/*.py",
+)
 _DATA = (".parquet", ".csv.gz")
 _SERVICE = '''"""The service of this Bento."""
 
@@ -57,7 +68,7 @@ class ModelPackage:
     model: Any
     """Fitted scikit-learn pipeline over request columns."""
     provenance: Mapping[str, Any]
-    """Where it comes from, as JSON values."""
+    """Where it comes from, as JSON values: `candidate`, and whatever else is to be told of it."""
     profile: Mapping[str, Any]
     """Reference profile of requests and predictions, as JSON values."""
     examples: pd.DataFrame
@@ -82,9 +93,9 @@ def package(packed: ModelPackage, store: Path) -> Packed:
     gives the same Bento.
 
     Raises:
-        ReleaseError: the model's predictions on the examples are not those that were recorded, or most
+        ReleaseError: the model's predictions on the examples are not those that were recorded, it was trained
+            with other libraries, it cannot be compiled, the compiled model predicts something else, or most
             examples are no valid requests.
-        ModelyardError: the model holds parts that a Bento may not hold.
         UsageError: the use case's request model lets through what an endpoint must refuse.
     """
     use_case = usecases.load(packed.use_case)
@@ -94,15 +105,17 @@ def package(packed: ModelPackage, store: Path) -> Packed:
     found = Packed(tag=f"{packed.use_case}:{version}", path=path, built=False)
     if path.exists():
         return found
-    contract.check(use_case)
+    contract.check(use_case.contract)
+    _check_libraries(packed)
     _check_predictions(use_case, packed)
     with _workshop(store) as folder:
         context = folder / "context"
         for name, content in files.items():
             (context / name).parent.mkdir(parents=True, exist_ok=True)
             (context / name).write_bytes(content)
-        model.save(packed.model, context / endpoint.MODEL)
-        proof = verification.proof(use_case, packed.model, packed.examples)
+        fast = compile_model(use_case, packed.model, packed.provenance["candidate"], context / endpoint.MODEL)
+        check_parity(use_case, fast, packed.model, packed.examples)
+        proof = verification.proof(use_case.contract, fast, packed.examples)
         (context / endpoint.VERIFICATION).write_text(json.dumps(proof))
         made = _build(context, folder, use_case, version)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,14 +151,13 @@ def _files(use_case: UseCase, packed: ModelPackage) -> dict[str, bytes]:
         **packed.provenance,
         "use_case": packed.use_case,
         "model_version": packed.model_version,
+        "environment": environment.versions(environment.SERVING),
         "serving_lock": hashlib.sha256((PROJECT / LOCK).read_bytes()).hexdigest(),
     }
-    # A response's fields don't depend on its value.
-    response = type(use_case.respond(float(packed.examples[PREDICTION].iloc[0])))
     documents = {
         endpoint.PROVENANCE: provenance,
         endpoint.PROFILE: dict(packed.profile),
-        endpoint.OPENAPI: contract.openapi(use_case, response, packed.model_version),
+        endpoint.OPENAPI: openapi(use_case.contract, packed.model_version),
     }
     files[str(LOCK)] = (PROJECT / LOCK).read_bytes()
     texts = {name: json.dumps(document, indent=2, default=str) for name, document in documents.items()}
@@ -164,6 +176,15 @@ def _digest(files: Mapping[str, bytes], examples: pd.DataFrame) -> str:
         digest.update(f"{name}\0{len(files[name])}\0".encode() + files[name])
     digest.update(pd.util.hash_pandas_object(examples, index=False).to_numpy().tobytes())
     return digest.hexdigest()[:12]
+
+
+def _check_libraries(packed: ModelPackage) -> None:
+    differ = environment.differences(packed.provenance.get("libraries", {}))
+    if differ:
+        raise ReleaseError(
+            f"Version {packed.model_version} of {packed.use_case} was trained with other libraries: "
+            f"{'; '.join(differ)}. Train anew: python run.py train {packed.use_case}"
+        )
 
 
 def _check_predictions(use_case: UseCase, packed: ModelPackage) -> None:

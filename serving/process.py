@@ -34,6 +34,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
+from serving import workers
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
@@ -88,21 +90,32 @@ def main() -> None:
     pod = parser.add_argument_group("in a pod")
     pod.add_argument("--port", type=int, help="Port to listen at.")
     pod.add_argument("--host", default="0.0.0.0", help="Address to listen at.")  # noqa: S104
+    pod.add_argument("--listen", type=int, help="Descriptor of a listening socket; what workers are given.")
     local = parser.add_argument_group("on this machine, where a release starts it")
     local.add_argument("--private", type=int, help="Descriptor of the private listening socket.")
     local.add_argument("--release", type=int, help="Descriptor of the release's socket.")
     local.add_argument("--lend", type=Path, help="Unix socket to make, which lends the public socket.")
     arguments = parser.parse_args()
     sockets = (arguments.private, arguments.release, arguments.lend)
-    if arguments.port is not None and sockets == (None, None, None):
+    given = [
+        arguments.port is not None,
+        arguments.listen is not None,
+        any(value is not None for value in sockets),
+    ]
+    if sum(given) != 1 or (given[2] and None in sockets):
+        parser.error("give --port, or --listen, or --private, --release and --lend")
+    if arguments.port is not None:
         _serve_port(arguments.bento, arguments.host, arguments.port)
-    elif arguments.port is None and None not in sockets:
-        _serve_sockets(arguments.bento, *sockets)
+    elif arguments.listen is not None:
+        _server(_application(arguments.bento)).run(sockets=[socket.socket(fileno=arguments.listen)])
     else:
-        parser.error("give either --port, or --private, --release and --lend")
+        _serve_sockets(arguments.bento, *sockets)
 
 
 def _serve_port(bento: Path, host: str, port: int) -> None:
+    count = workers.count()
+    if count > 1:
+        sys.exit(workers.run(bento, host, port, count))
     # A container's first process is deaf to SIGTERM unless it handles it; once drained, uvicorn repeats it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     _server(_application(bento), host=host, port=port).run()
@@ -144,8 +157,6 @@ def _application(bento: Path) -> ASGI3Application:
     from bentoml._internal.log import configure_server_logging
     from bentoml._internal.server.metrics.prometheus import PrometheusClient
 
-    from serving.http import known_paths
-
     configure_server_logging()
     service = load(str(bento), standalone_load=True)
     assert service.bento is not None
@@ -157,7 +168,7 @@ def _application(bento: Path) -> ASGI3Application:
     BentoMLContainer.development_mode.set(False)
     # Or else it would look for the files of several processes, which only `bentoml serve` lets them write.
     BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
-    return cast("ASGI3Application", known_paths(service.to_asgi(is_main=True)))
+    return cast("ASGI3Application", service.to_asgi(is_main=True))
 
 
 def _follow(release: socket.socket, served: list[Server], lend: Path) -> None:
@@ -208,11 +219,11 @@ def _drained(application: ASGI3Application, server: Server) -> ASGI3Application:
 
     async def drained(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async def answer(message: ASGISendEvent) -> None:
-            if server.draining and message["type"] == "http.response.start":
+            if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", []), (b"connection", b"close")]
             await send(message)
 
-        await application(scope, receive, answer)
+        await application(scope, receive, answer if server.draining else send)
 
     return drained
 

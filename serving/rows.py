@@ -9,10 +9,10 @@ from errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from usecases.base import UseCase
+    from usecases.contract import Contract
 
 
-def requests(use_case: UseCase, rows: pd.DataFrame) -> list[dict[str, Any]]:
+def requests(contract: Contract, rows: pd.DataFrame) -> list[dict[str, Any]]:
     """Request columns of `rows` as JSON values, a dict for each row; missing values become null.
 
     Other columns are left out. A column of whole numbers that was read as decimals, because values are
@@ -21,14 +21,14 @@ def requests(use_case: UseCase, rows: pd.DataFrame) -> list[dict[str, Any]]:
     Raises:
         DataError: `rows` lacks a column that a request must have.
     """
-    fields = use_case.request.model_fields
+    fields = contract.request.model_fields
     missing = [name for name, field in fields.items() if field.is_required() and name not in rows.columns]
     if missing:
         raise DataError(
-            f"The rows lack {', '.join(missing)}, which a request to {use_case.name} must have; "
+            f"The rows lack {', '.join(missing)}, which a request to {contract.name} must have; "
             f"their columns are: {', '.join(map(str, rows.columns))}."
         )
-    properties = use_case.request.model_json_schema()["properties"]
+    properties = contract.request.model_json_schema()["properties"]
     columns = {
         name: _values(rows[name], whole=_is_whole(properties[name]))
         for name in fields

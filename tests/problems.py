@@ -17,10 +17,13 @@ from pydantic import BaseModel, ValidationError
 
 import serving.rows
 import usecases
-from serving.contract import batch_request
+from serving.compile import compile_model
+from serving.compiled import Compiled
 from serving.endpoint import Endpoint
+from serving.openapi import openapi
 from training import search
-from usecases.base import UseCase
+from training.profile import profile
+from usecases.base import UseCase, columns
 
 ROWS = 2_000
 NAMES = usecases.names()
@@ -46,11 +49,27 @@ def fitted(name: str, candidate: str, seed: int = 42) -> Any:
     return search.fit(case, chosen, chosen.defaults, rows(name), seed=seed)
 
 
+@cache
+def fast(name: str, candidate: str) -> Compiled:
+    """The compiled form of a fitted candidate."""
+    with tempfile.TemporaryDirectory() as folder:
+        return compile_model(usecases.load(name), fitted(name, candidate), candidate, Path(folder))
+
+
+@cache
 def endpoint(name: str, candidate: str) -> Endpoint:
     """An endpoint over a fitted candidate, as a Bento would hold it."""
-    case = usecases.load(name)
-    provenance = {"model_version": 7, "use_case": name}
-    return Endpoint(case, fitted(name, candidate), provenance, b"{}", batch_request(case))
+    case = usecases.contract_of(name)
+    seen = rows(name)[case.request_columns]
+    provenance = {"model_version": 7, "use_case": name, "candidate": candidate}
+    known = profile(seen, fast(name, candidate).predict_columns(columns(seen)))
+    return Endpoint(case, fast(name, candidate), provenance, known, json.dumps(openapi(case, 7)).encode())
+
+
+def answer(ready: Endpoint, document: Any) -> dict[str, Any]:
+    """What an endpoint sends for a request, by the way that a body takes."""
+    request = ready.validate(json.dumps(document).encode())
+    return dict(json.loads(ready.answer(ready.output(request))))
 
 
 def valid(case: UseCase, documents: Sequence[Any]) -> list[BaseModel]:
@@ -60,7 +79,7 @@ def valid(case: UseCase, documents: Sequence[Any]) -> list[BaseModel]:
 
 def documents(case: UseCase, frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as the JSON values of requests."""
-    return serving.rows.requests(case, frame)
+    return serving.rows.requests(case.contract, frame)
 
 
 def answerable(case: UseCase, frame: pd.DataFrame) -> pd.DataFrame:

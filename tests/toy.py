@@ -15,6 +15,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import root_mean_squared_error
 
 from usecases.base import Candidate, Cleaned, Gates, Metric, Split, UseCase
+from usecases.contract import Contract
 
 
 class Request(BaseModel):
@@ -38,6 +39,10 @@ def features(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"x": frame["x"].astype(float), "red": (frame["colour"] == "red").astype(float)})
 
 
+def encode(arithmetic: Any, row: Any, tables: Any) -> list[Any]:
+    return [arithmetic.number(row["x"]), arithmetic.number(row["colour"] == "red")]
+
+
 def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[Path]:
     return [Path(source)]
 
@@ -46,10 +51,16 @@ def split(frame: pd.DataFrame, cutoff: str | None, seed: int) -> Split:
     return Split(frame.iloc[: len(frame) // 2], frame.iloc[len(frame) // 2 :])
 
 
-TOY = UseCase(
+CONTRACT = Contract(
     name="toy",
     title="Twice the number",
     task="regression",
+    request=Request,
+    respond=lambda y: Response(y=y),
+    example={"x": 1.0},
+)
+TOY = UseCase(
+    contract=CONTRACT,
     target="y",
     locate=locate,
     sources={"sample": "nothing"},
@@ -59,6 +70,7 @@ TOY = UseCase(
     split=split,
     default_cutoff=None,
     features=features,
+    encode=encode,
     candidates=[
         Candidate("mean", lambda parameters, seed: DummyRegressor()),
         Candidate("linear", lambda parameters, seed: LinearRegression()),
@@ -72,10 +84,12 @@ TOY = UseCase(
     metric=Metric("rmse", root_mean_squared_error, "minimize"),
     gates=Gates(bound=1.0, champion_tolerance=0.01, slice_ratio=1.1, slice_min_rows=20),
     slices={"colour": lambda frame, train: frame["colour"]},
-    request=Request,
-    respond=lambda y: Response(y=y),
-    example={"x": 1.0},
+    parity=1e-9,
 )
+
+
+def contract(**changes: Any) -> Contract:
+    return replace(CONTRACT, **changes)
 
 
 def toy(**changes: Any) -> UseCase:

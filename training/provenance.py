@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import environment
+
 if TYPE_CHECKING:
     from training.evaluation import Evaluation
     from training.plan import Plan
@@ -25,6 +27,7 @@ def provenance(plan: Plan, evaluation: Evaluation, winner: Result, *, zenml_run:
         "code": fingerprint.code,
         "environment_lock": fingerprint.lock,
         "python": fingerprint.python,
+        "libraries": environment.versions(environment.TRAINING),
         "zenml_run": zenml_run,
         "score": evaluation.scores.overall.value,
         "validation_rows": evaluation.scores.overall.rows,

@@ -7,8 +7,8 @@ and nothing outside its folder knows it by name.
 The path of a row:
 
     locate → read → raw_schema → clean → split → features → candidate.build(...).fit
-                                                 ↑
-                          request → request_frame ┘      one definition for batch and endpoint
+                                                 ↑                     ↓
+                     endpoint: request → the same features → what candidate.parts gives, compiled
 """
 
 from __future__ import annotations
@@ -23,12 +23,18 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel
 
+from usecases.arithmetic import Arithmetic, Tables, Value
+from usecases.contract import Contract
+
 if TYPE_CHECKING:
     import pandera.pandas as pa
     from upath import UPath
 
 Array = npt.NDArray[np.float64]
 Parameter = float | int | str | bool | None
+Encode = Callable[[Arithmetic, Mapping[str, Value], Mapping[str, Any]], Sequence[Value]]
+"""(arithmetic, request values by field, tables) → the numbers that an estimator predicts from, in order.
+A function of a module that imports neither pandas nor scikit-learn."""
 
 
 class Cleaned(NamedTuple):
@@ -63,6 +69,21 @@ class Estimator(Protocol):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A fitted estimator taken apart, for endpoints to run it without scikit-learn.
+
+    prediction = estimator(encode(request, tables)), within `bounds`.
+    """
+
+    encode: Encode
+    tables: Tables
+    """What it has learnt and `encode` looks up."""
+    estimator: Any
+    """Fitted scikit-learn estimator or pipeline over a matrix, of a kind that can be compiled."""
+    bounds: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class Candidate:
     """A family of models that competes to become champion."""
 
@@ -74,6 +95,8 @@ class Candidate:
     space: Callable[[Trial], dict[str, Parameter]] | None = None
     """Draws parameters for one more trial; None when there is nothing to search."""
     about: str = ""
+    parts: Callable[[Any], Parts] | None = None
+    """Takes a fitted estimator apart; None when it predicts from the feature frame's columns alone."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +137,7 @@ class Gates:
 class UseCase:
     """One prediction problem."""
 
-    name: str
-    title: str
-    task: Literal["regression", "classification"]
+    contract: Contract
     target: str
     """Column that `clean` leaves in the frame and the model predicts."""
     locate: Callable[[str, Sequence[str] | None, Path], Sequence[UPath]]
@@ -137,24 +158,46 @@ class UseCase:
     default_cutoff: str | None
     """ISO date of the first validation row; None when rows are not split by time."""
     features: Callable[[pd.DataFrame], pd.DataFrame]
-    """Request columns → feature columns, row by row: batch and single request get the same bits."""
+    """Request columns → feature columns, row by row; `encode` over a table."""
+    encode: Encode
+    """The columns of `features` in their order, out of the values of a request; it needs no tables."""
     candidates: Sequence[Candidate]
     """The first is the baseline that the others are measured against."""
     metric: Metric
     gates: Gates
     slices: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Series]]
     """Slice name → (rows, training rows) → label of each row."""
-    request: type[BaseModel]
-    """Strict model of one request; its fields are the columns that `features` reads."""
-    respond: Callable[[float], BaseModel]
-    """Prediction → response."""
-    example: Mapping[str, Any]
-    """A request that gets a sensible answer, as JSON values."""
+    parity: float
+    """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
+
+    @property
+    def name(self) -> str:
+        return self.contract.name
+
+    @property
+    def title(self) -> str:
+        return self.contract.title
+
+    @property
+    def task(self) -> Literal["regression", "classification"]:
+        return self.contract.task
+
+    @property
+    def request(self) -> type[BaseModel]:
+        return self.contract.request
+
+    @property
+    def respond(self) -> Callable[[float], BaseModel]:
+        return self.contract.respond
+
+    @property
+    def example(self) -> Mapping[str, Any]:
+        return self.contract.example
 
     @property
     def request_columns(self) -> list[str]:
         """Columns known at request time, in the request model's order."""
-        return list(self.request.model_fields)
+        return self.contract.request_columns
 
     def request_frame(self, requests: Sequence[BaseModel]) -> pd.DataFrame:
         """Valid requests → the frame that `features` reads, a row for each."""
@@ -175,3 +218,13 @@ class UseCase:
         if self.task == "classification":
             return np.asarray(model.predict_proba(rows)[:, 1], dtype=np.float64)
         return np.asarray(model.predict(rows), dtype=np.float64)
+
+
+def columns(rows: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
+    """The columns of a table as numpy arrays; in nullable ones what is missing becomes NaN."""
+    return {str(name): _array(rows[name]) for name in rows.columns}
+
+
+def _array(column: pd.Series) -> npt.NDArray[Any]:
+    numeric = pd.api.types.is_extension_array_dtype(column.dtype) and pd.api.types.is_numeric_dtype(column)
+    return column.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else column.to_numpy()

@@ -12,7 +12,7 @@ MORE_ERRORS = 0.01
 SLOWER, SLACK_SECONDS = 1.5, 0.005
 """Its mean time to answer may be `SLOWER` times that of the others, and `SLACK_SECONDS` more."""
 
-_ROUTES = ("/predict", "/predict_batch")
+_ROUTES = ("predict", "predict_batch", "infer")
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ def counts(metrics: str) -> Counts:
     requests = errors = seconds = 0.0
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
-            if sample.labels.get("endpoint") not in _ROUTES:
+            if sample.labels.get("route") not in _ROUTES:
                 continue
-            if sample.name == "bentoml_service_request_total":
+            if sample.name == "modelyard_requests_total":
                 requests += sample.value
-                errors += sample.value if sample.labels["http_response_code"].startswith("5") else 0.0
-            elif sample.name == "bentoml_service_request_duration_seconds_sum":
+                errors += sample.value if sample.labels["status"].startswith("5") else 0.0
+            elif sample.name == "modelyard_request_duration_seconds_sum":
                 seconds += sample.value
     return Counts(requests, errors, seconds)
 

@@ -124,7 +124,7 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
             with work.stage("candidate ready"):
                 pod = _candidate(work)
             with work.stage("verified"), reach(place, pod) as url:
-                verified = verify(url, package, exact=False)
+                verified = verify(url, package)
             if canary is not None:
                 with work.stage("canary"):
                     reason = _watch(work, number, canary)

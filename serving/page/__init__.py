@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from usecases.base import UseCase as Contract
+    from usecases.contract import Contract
 
 _HERE = Path(__file__).parent
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime
 
+from usecases.contract import Contract
+
 MAX_MILES = 100.0
 """Longer trips than this are meter errors: of 110,128 recorded trips 72 are, up to 201,421 miles."""
 
@@ -57,9 +59,16 @@ def respond(prediction: float) -> TripResponse:
     return TripResponse(duration_minutes=prediction)
 
 
-EXAMPLE = {
-    "PULocationID": 74,
-    "DOLocationID": 236,
-    "lpep_pickup_datetime": "2024-02-14T08:30:00",
-    "trip_distance": 3.1,
-}
+CONTRACT = Contract(
+    name="taxi",
+    title="Duration of a New York green taxi trip",
+    task="regression",
+    request=TripRequest,
+    respond=respond,
+    example={
+        "PULocationID": 74,
+        "DOLocationID": 236,
+        "lpep_pickup_datetime": "2024-02-14T08:30:00",
+        "trip_distance": 3.1,
+    },
+)

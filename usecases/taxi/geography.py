@@ -29,14 +29,6 @@ class Geography:
         self.coordinates = _scale(self.paths)
         return self
 
-    def columns(self, X: pd.DataFrame) -> Array:
-        """Coordinates of both zones, the distance between them, and by how much the trip's is longer."""
-        pickup, dropoff = X["pickup"].to_numpy(), X["dropoff"].to_numpy()
-        path = self.paths[pickup, dropoff]
-        return np.column_stack(
-            [self.coordinates[pickup], self.coordinates[dropoff], path, X["distance"].to_numpy() - path]
-        )
-
 
 def shortest_paths(X: pd.DataFrame, lengths: Array) -> Array:
     """Shortest paths over the median of the trips' `lengths` between zones; shape (ZONES, ZONES).

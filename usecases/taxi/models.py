@@ -13,13 +13,16 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.feature_extraction import DictVectorizer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from usecases.base import Candidate, Parameter, Trial
+from usecases.arithmetic import Lookup
+from usecases.base import Candidate, Parameter, Parts, Trial
 from usecases.taxi.cleaning import MAX_MINUTES, MIN_MINUTES
-from usecases.taxi.encoding import TripEncoder
+from usecases.taxi.encoder import TripEncoder
+from usecases.taxi.encoding import encode, encode_pair
 
 MEMBERS = 3
 """Of the mean of gradient-boosted trees: the first few bring most of the gain."""
@@ -61,7 +64,7 @@ def ridge(parameters: Mapping[str, Any], seed: int) -> Pipeline:
     """Ridge regression on the encoded features, missing numbers taken for 0."""
     return make_pipeline(
         TripEncoder(seed=seed),
-        MissingAsZero(),
+        SimpleImputer(strategy="constant", fill_value=0.0, keep_empty_features=True),
         StandardScaler(),
         _within_the_rule(Ridge(**parameters)),
     )
@@ -79,19 +82,6 @@ def gradient_boosting(parameters: Mapping[str, Any], seed: int) -> Pipeline:
     return make_pipeline(TripEncoder(seed=seed), _within_the_rule(VotingRegressor(members)))
 
 
-class MissingAsZero(TransformerMixin, BaseEstimator):
-    """NaN → 0, for models that take none."""
-
-    def fit(self, X: npt.NDArray[np.float64], y: Any = None) -> MissingAsZero:
-        """Nothing to learn."""
-        self.n_features_in_ = X.shape[1]
-        return self
-
-    def transform(self, X: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """`X` without NaN."""
-        return np.nan_to_num(X)
-
-
 def clip(minutes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Durations within the cleaning rule: no trip that a model learnt from was outside."""
     return np.clip(minutes, MIN_MINUTES, MAX_MINUTES)
@@ -99,6 +89,29 @@ def clip(minutes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _within_the_rule(regressor: Any) -> TransformedTargetRegressor:
     return TransformedTargetRegressor(regressor, func=clip, inverse_func=clip, check_inverse=False)
+
+
+def _encoded_parts(fitted: Pipeline) -> Parts:
+    encoder, *between, target = (step for _, step in fitted.steps)
+    estimator = make_pipeline(*between, target.regressor_)
+    return Parts(encode, encoder.tables(), estimator, (MIN_MINUTES, MAX_MINUTES))
+
+
+def _baseline_parts(fitted: Pipeline) -> Parts:
+    """The weight of each pair as a table, so that the estimator has two columns instead of thousands."""
+    vectorizer, linear = fitted[0].vectorizer_, fitted[1]
+    weights = dict(zip(vectorizer.get_feature_names_out(), linear.coef_, strict=True))
+    per_mile = weights.pop("trip_distance")
+    pairs = {}
+    for name, weight in weights.items():
+        pickup, dropoff = name.removeprefix("PU_DO=").split("_")
+        pairs[int(pickup) * 1000 + int(dropoff)] = weight
+    keys = np.array(sorted(pairs), dtype=np.int64)
+    values = np.array([*(pairs[key] for key in keys), 0.0])
+    sum_of_both = LinearRegression()
+    sum_of_both.coef_, sum_of_both.intercept_ = np.array([1.0, per_mile]), linear.intercept_
+    sum_of_both.n_features_in_ = 2
+    return Parts(encode_pair, {"pair": Lookup(keys, values[:, None])}, sum_of_both)
 
 
 def _boosting_space(trial: Trial) -> dict[str, Parameter]:
@@ -113,13 +126,19 @@ def _boosting_space(trial: Trial) -> dict[str, Parameter]:
 
 
 CANDIDATES = [
-    Candidate("baseline", baseline, about="one-hot zone pairs and distance, linear regression"),
+    Candidate(
+        "baseline",
+        baseline,
+        about="one-hot zone pairs and distance, linear regression",
+        parts=_baseline_parts,
+    ),
     Candidate(
         "ridge",
         ridge,
         defaults={"alpha": 10.0},
         space=lambda trial: {"alpha": trial.suggest_float("alpha", 1e-2, 1e4, log=True)},
         about="group means, paths and zone geography, ridge regression",
+        parts=_encoded_parts,
     ),
     Candidate(
         "gradient_boosting",
@@ -134,5 +153,6 @@ CANDIDATES = [
         },
         space=_boosting_space,
         about="group means, paths and zone geography, mean of three gradient-boosted ensembles",
+        parts=_encoded_parts,
     ),
 ]

@@ -14,8 +14,8 @@ _MILES = {0.0: "0-1 miles", 1.0: "1-2 miles", 2.0: "2-5 miles", 5.0: "5-10 miles
 
 def borough_pair(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
     """From which borough to which."""
-    names = np.array(NAMES)
-    start, end = (names[BOROUGHS[rows[column]]] for column in ("PULocationID", "DOLocationID"))
+    names = np.array(NAMES)[list(BOROUGHS)]
+    start, end = (names[rows[column]] for column in ("PULocationID", "DOLocationID"))
     return pd.Series([f"{a} → {b}" for a, b in zip(start, end, strict=True)], index=rows.index)
 
 

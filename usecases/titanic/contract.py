@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from usecases.contract import Contract
+
 
 class PassengerRequest(BaseModel):
     """A passenger, by the columns of the list."""
@@ -36,4 +38,19 @@ def respond(prediction: float) -> PassengerResponse:
     return PassengerResponse(survived=prediction >= 0.5, probability=prediction)
 
 
-EXAMPLE = {"Pclass": 2, "Sex": "female", "Age": 31.0, "SibSp": 1, "Parch": 0, "Fare": 26.0, "Embarked": "S"}
+CONTRACT = Contract(
+    name="titanic",
+    title="Survival of a passenger of the Titanic",
+    task="classification",
+    request=PassengerRequest,
+    respond=respond,
+    example={
+        "Pclass": 2,
+        "Sex": "female",
+        "Age": 31.0,
+        "SibSp": 1,
+        "Parch": 0,
+        "Fare": 26.0,
+        "Embarked": "S",
+    },
+)

@@ -6,8 +6,10 @@ import pandas as pd
 from sklearn.metrics import log_loss
 
 from usecases.base import Gates, Metric, UseCase
-from usecases.titanic import contract, passengers
-from usecases.titanic.models import CANDIDATES, features
+from usecases.titanic import passengers
+from usecases.titanic.contract import CONTRACT
+from usecases.titanic.features import encode, features
+from usecases.titanic.models import CANDIDATES
 
 
 def _age_band(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
@@ -16,9 +18,7 @@ def _age_band(rows: pd.DataFrame, train: pd.DataFrame) -> pd.Series:
 
 
 USE_CASE = UseCase(
-    name="titanic",
-    title="Survival of a passenger of the Titanic",
-    task="classification",
+    contract=CONTRACT,
     target=passengers.TARGET,
     locate=passengers.locate,
     sources=passengers.SOURCES,
@@ -28,6 +28,7 @@ USE_CASE = UseCase(
     split=passengers.split,
     default_cutoff=None,
     features=features,
+    encode=encode,
     candidates=CANDIDATES,
     # The answer is a probability, so it is the probability that is judged, not a ranking.
     metric=Metric("log_loss", log_loss, "minimize"),
@@ -39,7 +40,5 @@ USE_CASE = UseCase(
         "class": lambda rows, train: rows["Pclass"].astype(str),  # noqa: ARG005
         "age": _age_band,
     },
-    request=contract.PassengerRequest,
-    respond=contract.respond,
-    example=contract.EXAMPLE,
+    parity=1e-12,
 )

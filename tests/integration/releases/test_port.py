@@ -58,21 +58,20 @@ def test_it_counts_its_own_routes_by_status_for_prometheus(http: httpx.Client) -
     assert http.post("/predict", json={}).status_code == 422
     figures = http.get("/metrics").text
     for status, count in ((200, 2), (422, 1)):
-        labels = rf'endpoint="/predict",http_response_code="{status}",.*service_name="titanic"'
-        for name in ("request_total", "request_duration_seconds_count"):
-            assert re.search(rf"^bentoml_service_{name}{{{labels}.*}} {count}.0$", figures, re.MULTILINE)
+        assert f'modelyard_requests_total{{route="predict",status="{status}"}} {count}.0\n' in figures
+    assert 'modelyard_request_duration_seconds_count{route="predict"} 3.0\n' in figures
 
 
 def test_paths_that_it_does_not_have_are_refused_without_being_counted(http: httpx.Client) -> None:
     refused = http.get("/no-such-path")
     assert refused.status_code == 404
-    assert refused.json() == {"error": "Not Found", "fields": []}
+    assert refused.json()["title"] == "Not Found"
     assert http.get("/no-such-path", headers={"Upgrade": "websocket"}).status_code == 404
     assert "no-such-path" not in http.get("/metrics").text
-    page = http.get("/").text
+    page = http.get("/docs").text
     files = re.findall(r'(?:href|src)="([^"]+)"', page)
     assert len(files) == 2
-    for path in [*files, "docs.json", "model", "livez", "readyz", "healthz"]:
+    for path in [*files, "", "docs.json", "model", "livez", "readyz", "healthz"]:
         assert http.get(f"/{path}").status_code == 200, path
 
 
@@ -101,4 +100,4 @@ def test_sockets_of_a_release_and_a_port_at_once_make_no_sense(first: Built) -> 
     for arguments in ([], ["--port", "3000", "--private", "3"], ["--private", "3", "--release", "4"]):
         told = subprocess.run(_command(first, *arguments), capture_output=True, text=True, check=False)
         assert told.returncode == 2
-        assert "give either --port, or --private, --release and --lend" in told.stderr
+        assert "give --port, or --listen, or --private, --release and --lend" in told.stderr

@@ -16,6 +16,7 @@ from serving import client
 from serving import model as served_model
 from serving.package import PREDICTION, ModelPackage, Packed, package
 from settings import Settings
+from training.profile import profile
 from training.search import fit
 from usecases.titanic import example
 
@@ -53,12 +54,13 @@ def build(store: Path, *, version: int, strength: float) -> Built:
         model_version=version,
         model=fitted,
         provenance={
+            "candidate": "logistic",
             "zenml_run": "a run",
             "mlflow_run": "another",
             "git_commit": "abc",
             "data": "titanic.csv",
         },
-        profile={"rows": len(rows)},
+        profile=profile(rows[case.request_columns], predictions),
         examples=rows[case.request_columns].assign(**{PREDICTION: predictions}),
     )
     return Built(content, package(content, store))

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ConfigDict, ValidationError
-from starlette.applications import Starlette
 
 import usecases
 from errors import UsageError
 from serving import contract
 from serving.contract import MAX_BODY_BYTES, MAX_ERRORS, MAX_ROWS
-from serving.http import application
+from serving.http.front import front
+from serving.worker import Surroundings, Worker
 from tests import toy
 from tests.problems import REQUESTS, STEADY, endpoint, valid
 
@@ -29,9 +29,14 @@ each = pytest.mark.parametrize("name", NAMES)
 
 
 @cache
-def app(name: str) -> Starlette:
-    ready = endpoint(name, "ridge" if name == "taxi" else "logistic")
-    return application(lambda: ready)
+def app(name: str) -> Any:
+    alone = Surroundings(state=None, keys=None, database=None)
+    worker = Worker(endpoint(name, "ridge" if name == "taxi" else "logistic"), alone)
+    return front(nothing_else, lambda: worker)
+
+
+async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError(f"BentoML was asked for {scope['path']}")
 
 
 def send(
@@ -55,19 +60,20 @@ def send(
 
 
 def refusal(answer: httpx.Response) -> dict[str, Any]:
-    """The body of a 4xx: JSON with the reason and the fields to blame."""
+    """The body of a 4xx: a problem with the reason and the fields to blame."""
     assert 400 <= answer.status_code < 500, answer.text[:500]
-    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["model-version"] == "7"
     body = answer.json()
-    assert body["error"]
-    assert all(field["message"] for field in body["fields"])
-    assert set(body) == {"error", "fields"}
+    assert body["detail"]
+    assert all(error["message"] for error in body["errors"])
+    assert set(body) == {"type", "title", "status", "detail", "errors"}
+    assert body["status"] == answer.status_code
     return dict(body)
 
 
 def blamed(answer: httpx.Response) -> set[str]:
-    return {field["field"] for field in refusal(answer)["fields"]}
+    return {field["field"] for field in refusal(answer)["errors"]}
 
 
 NOT_NUMBERS: list[Any] = [
@@ -183,7 +189,7 @@ def test_a_missing_field_is_named(name: str) -> None:
 )
 def test_a_body_that_is_no_request_is_refused(name: str, path: str, body: bytes, status: int) -> None:
     answer = send(name, path, body)
-    assert refusal(answer)["error"]
+    assert refusal(answer)["detail"]
     assert answer.status_code == status
     assert len(answer.content) < 1_000
 
@@ -194,7 +200,7 @@ def test_a_body_that_is_no_request_is_refused(name: str, path: str, body: bytes,
 def test_a_body_that_is_not_declared_as_json_is_refused(content_type: str | None) -> None:
     answer = send("taxi", "/predict", json.dumps(EXAMPLES["taxi"]), content_type)
     assert answer.status_code == 415
-    assert "application/json" in refusal(answer)["error"]
+    assert "application/json" in refusal(answer)["detail"]
     assert len(answer.content) < 1_000
 
 
@@ -210,7 +216,7 @@ def test_json_is_taken_however_it_is_declared(content_type: str) -> None:
 )
 def test_a_wrong_method_or_path_is_answered_with_json_too(method: str, path: str, status: int) -> None:
     answer = send("taxi", path, b"{}", method=method)
-    assert refusal(answer)["fields"] == []
+    assert refusal(answer)["errors"] == []
     assert answer.status_code == status
 
 
@@ -254,11 +260,11 @@ def test_a_refusal_of_very_many_mistakes_stays_short_and_counts_them() -> None:
     many = {f"k{number}": 1 for number in range(20_000)}
     answer = send("taxi", "/predict", json.dumps(EXAMPLES["taxi"] | many))
     body = refusal(answer)
-    assert len(body["fields"]) == MAX_ERRORS
-    assert "and at 19,990 more" in body["error"]
+    assert len(body["errors"]) == MAX_ERRORS
+    assert "and at 19,990 more" in body["detail"]
     long = send("taxi", "/predict", json.dumps(EXAMPLES["taxi"] | {"k" * 1_000_000: "v" * 900_000}))
     assert len(long.content) < 1_000
-    assert refusal(long)["fields"][0]["value"].startswith("vvv")
+    assert refusal(long)["errors"][0]["value"].startswith("vvv")
 
 
 def test_the_published_schema_asks_for_a_time_without_a_zone() -> None:
@@ -268,7 +274,7 @@ def test_the_published_schema_asks_for_a_time_without_a_zone() -> None:
 
 def test_a_refusal_repeats_what_came() -> None:
     (field,) = refusal(send("taxi", "/predict", json.dumps(EXAMPLES["taxi"] | {"trip_distance": -4.5})))[
-        "fields"
+        "errors"
     ]
     assert field == {
         "field": "trip_distance",
@@ -333,6 +339,6 @@ def test_a_use_case_whose_request_model_is_lax_is_not_served() -> None:
         model_config = ConfigDict(strict=False, extra="ignore")
 
     with pytest.raises(UsageError, match="takes unknown_field = 1, which an endpoint must refuse"):
-        contract.check(toy.toy(request=Lax))
+        contract.check(toy.contract(request=Lax))
     with pytest.raises(UsageError, match="not a valid request"):
-        contract.check(toy.toy(example={"x": "text"}))
+        contract.check(toy.contract(example={"x": "text"}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,23 +11,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import serving.columns
 import usecases
 from errors import UsageError
 from serving import contract, model
+from serving.compile import check_parity
 from tests.problems import (
     CANDIDATES,
     NAMES,
     REQUESTS,
     STEADY,
+    answer,
     answerable,
     bits,
     documents,
     endpoint,
+    fast,
     fitted,
     rows,
     valid,
 )
 from training import data, search
+from usecases.arithmetic import ONE
 
 each = pytest.mark.parametrize("name", NAMES)
 each_candidate = pytest.mark.parametrize(("name", "candidate"), CANDIDATES)
@@ -63,7 +67,7 @@ def test_the_first_candidate_is_the_baseline(name: str) -> None:
 
 @each
 def test_the_example_is_a_valid_request_and_the_request_model_is_strict(name: str) -> None:
-    contract.check(usecases.load(name))
+    contract.check(usecases.contract_of(name))
 
 
 @each
@@ -139,6 +143,43 @@ def test_a_request_has_the_same_features_alone_and_in_a_batch(name: str, drawn: 
         assert bits(alone) == bits(batch.iloc[[position]])
 
 
+@pytest.mark.parametrize("name", REQUESTS)
+@given(drawn=st.data())
+@settings(STEADY, max_examples=100)
+def test_a_request_has_the_same_features_by_single_values_as_by_columns(
+    name: str, drawn: st.DataObject
+) -> None:
+    case = usecases.load(name)
+    (request,) = valid(case, [drawn.draw(REQUESTS[name])])
+    alone = case.encode(ONE, request.__dict__, {})
+    (row,) = case.features(case.request_frame([request])).to_numpy(dtype=np.float64)
+    assert np.array(alone, dtype=np.float64).tobytes() == row.tobytes()
+
+
+@pytest.mark.parametrize(("name", "candidate"), [pair for pair in CANDIDATES if pair[0] in REQUESTS])
+@given(drawn=st.data())
+@settings(STEADY, max_examples=30)
+def test_a_compiled_model_sees_the_same_bits_and_predicts_within_the_bound(
+    name: str, candidate: str, drawn: st.DataObject
+) -> None:
+    case, quick = usecases.load(name), fast(name, candidate)
+    requests = valid(case, drawn.draw(st.lists(REQUESTS[name], min_size=1, max_size=6)))
+    frame = case.request_frame(requests)
+    estimator = model.predict(case, fitted(name, candidate), frame)
+    columns = serving.columns.from_requests(serving.columns.rules(case.request), requests)
+    many = quick.predict_columns(columns)
+    alone = [quick.predict(request) for request in requests]
+    assert many == pytest.approx(estimator, rel=0, abs=case.parity)
+    assert alone == pytest.approx(many, rel=0, abs=case.parity)
+
+
+@each_candidate
+def test_a_compiled_model_predicts_what_its_estimator_does_on_all_rows(name: str, candidate: str) -> None:
+    case = usecases.load(name)
+    off = check_parity(case, fast(name, candidate), fitted(name, candidate), rows(name))
+    assert off <= case.parity
+
+
 @pytest.mark.parametrize(("name", "candidate"), [pair for pair in CANDIDATES if pair[0] in REQUESTS])
 @given(drawn=st.data())
 @settings(STEADY, max_examples=15)
@@ -164,15 +205,6 @@ def test_predictions_do_not_depend_on_the_size_of_the_batch(name: str, candidate
 
 
 @each_candidate
-def test_a_saved_model_predicts_the_same_bits(name: str, candidate: str, tmp_path: Path) -> None:
-    case, fit = usecases.load(name), fitted(name, candidate)
-    model.save(fit, tmp_path)
-    loaded = model.load(tmp_path)
-    some = rows(name).head(200)
-    assert model.predict(case, loaded, some).tobytes() == model.predict(case, fit, some).tobytes()
-
-
-@each_candidate
 def test_the_same_seed_gives_the_same_bits(name: str, candidate: str) -> None:
     case, chosen = usecases.load(name), usecases.load(name).candidate(candidate)
     few = rows(name).iloc[::4]
@@ -185,9 +217,8 @@ def test_the_same_seed_gives_the_same_bits(name: str, candidate: str) -> None:
 def test_the_order_of_columns_in_a_request_means_nothing(name: str, candidate: str) -> None:
     case = usecases.load(name)
     (document,) = documents(case, answerable(case, rows(name).head(9)).head(1))
-    turned = dict(reversed(document.items()))
     ready = endpoint(name, candidate)
-    assert ready.answer(json.dumps(document).encode()) == ready.answer(json.dumps(turned).encode())
+    assert answer(ready, document) == answer(ready, dict(reversed(document.items())))
 
 
 @each_candidate
@@ -222,6 +253,6 @@ def test_a_response_holds_the_prediction(name: str, candidate: str) -> None:
     case = usecases.load(name)
     requests = valid(case, [dict(case.example)])
     (value,) = model.predict(case, fitted(name, candidate), case.request_frame(requests)).tolist()
-    answer = json.loads(endpoint(name, candidate).answer(json.dumps(dict(case.example)).encode()))
-    assert answer == {**case.respond(value).model_dump(), "model_version": 7}
-    assert value in answer.values()
+    came = answer(endpoint(name, candidate), dict(case.example))
+    expected = {**case.respond(value).model_dump(), "model_version": 7}
+    assert came == pytest.approx(expected, abs=case.parity)

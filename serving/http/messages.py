@@ -1,0 +1,173 @@
+"""What comes in and goes out: a request read within its limits, an answer, a refusal that says why."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from serving.contract import FieldError
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+BODY_SECONDS = 10.0
+"""Time for a body to arrive."""
+RETRY_SECONDS = 1
+"""What a client that comes at a bad time is asked to wait."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+
+
+class Refused(Exception):
+    """The request is not answered with what it asked for, for a reason that its sender is told."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        reason: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: Headers = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.reason = status, detail, reason
+        self.errors, self.headers = errors, headers
+
+    content_type = PROBLEM
+
+    def body(self) -> bytes:
+        """RFC 9457, with the fields to blame as `errors`."""
+        problem = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "errors": [error.model_dump(mode="json", exclude_none=True) for error in self.errors],
+        }
+        return json.dumps(problem, ensure_ascii=False).encode()
+
+
+class Gone(Exception):
+    """The client hung up before it had sent its request."""
+
+
+class Call:
+    """A request: what its headers say that matters here, and its body once it was read."""
+
+    __slots__ = ("began", "body", "close", "header_length", "id", "key", "length", "trace", "type")
+
+    def __init__(self, scope: HTTPScope, began: float, ids: Iterator[str]) -> None:
+        self.began = began
+        """By time.perf_counter."""
+        self.type = b""
+        self.key: bytes | None = None
+        self.id = self.trace = ""
+        self.length = -1
+        self.header_length: str | None = None
+        self.body = b""
+        self.close = False
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                self.type = value
+            elif name == b"content-length":
+                self.length = int(value)
+            elif name == b"authorization":
+                if value[:7].lower() == b"bearer ":
+                    self.key = value[7:].strip()
+            elif name == b"x-api-key":
+                self.key = value
+            elif name == b"x-request-id":
+                if _REQUEST_ID.fullmatch(value):
+                    self.id = value.decode()
+            elif name == b"traceparent":
+                if found := _TRACEPARENT.fullmatch(value):
+                    self.trace = found[1].decode()
+            elif name == b"inference-header-content-length":
+                self.header_length = value.decode("latin-1")
+        self.id = self.id or next(ids)
+
+    async def read(self, receive: ASGIReceiveCallable, limit: int) -> None:
+        """Read the body, of which at most `limit` bytes are ever held.
+
+        Raises:
+            Refused: it is larger, or takes too long.
+            Gone: the client hung up.
+        """
+        if self.length > limit:
+            raise _too_large(limit)
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self.body = message["body"]
+            if len(self.body) > limit:
+                raise _too_large(limit)
+            return
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                self.body = await self._rest(message, receive, limit)
+        except TimeoutError:
+            raise Refused(
+                408,
+                f"The body did not arrive within {BODY_SECONDS:.0f} s.",
+                "timeout",
+                headers=[(b"connection", b"close")],
+            ) from None
+
+    async def _rest(self, message: Any, receive: ASGIReceiveCallable, limit: int) -> bytes:
+        body = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise Gone
+            body += message["body"]
+            if len(body) > limit:
+                raise _too_large(limit)
+            if not message.get("more_body"):
+                return bytes(body)
+            message = await receive()
+
+
+def request_ids() -> Iterator[str]:
+    """Ids that nobody else gives: 32 hexadecimal digits, half of them this process' own."""
+    own = os.urandom(8).hex()
+    return (f"{own}{number:016x}" for number in count())
+
+
+async def send(
+    sender: ASGISendCallable, status: int, content_type: bytes, body: bytes, headers: Headers = ()
+) -> None:
+    """Send a whole answer."""
+    await sender(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % len(body)),
+                *headers,
+            ],
+            "trailers": False,
+        }
+    )
+    await sender({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def overloaded(detail: str) -> Refused:
+    """A refusal of more than there is time for."""
+    retry = [(b"retry-after", b"%d" % RETRY_SECONDS)]
+    return Refused(503, f"{detail} Try again in {RETRY_SECONDS} s.", "overloaded", headers=retry)
+
+
+def _too_large(limit: int) -> Refused:
+    detail = f"The body may have at most {limit:,} bytes; send fewer rows at once."
+    return Refused(413, detail, "too_large", headers=[(b"connection", b"close")])
