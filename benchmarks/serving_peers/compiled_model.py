@@ -1,0 +1,30 @@
+"""The champion as the project compiles it, for peers that serve the same arithmetic as our endpoint.
+
+The one place that knows how the compiled model is loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FOLDER = "model"
+"""Its folder among the sources of a Bento."""
+
+
+def is_there(sources: Path) -> bool:
+    """Whether the Bento of these sources has a compiled model."""
+    return (sources / FOLDER / "model.onnx").exists()
+
+
+def load() -> Callable[[Any], float]:
+    """A validated request, or any object with its fields in `__dict__` → prediction."""
+    contract = importlib.import_module("usecases").contract("taxi")
+    compiled = importlib.import_module("serving.compiled")
+    predict: Callable[[Any], float] = compiled.load(
+        Path(os.environ["BENCHMARK_SOURCES"]) / FOLDER, contract
+    ).predict
+    return predict

@@ -1,0 +1,231 @@
+"""What is measured: how each server is installed and started, asked, and how its answer is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environments
+from benchmarks.serving_champion import PROJECT, Champion
+from benchmarks.serving_load import HOST, Question, Server, serve
+from benchmarks.serving_peers import compiled_model
+
+LOCK = PROJECT / "serving" / "requirements.txt"
+APPS = "benchmarks.serving_peers"
+OURS = "Modelyard"
+ECHO = "empty ASGI echo"
+BARE = "bare ASGI, msgspec, compiled"
+FASTAPI_COMPILED = "FastAPI, compiled"
+KSERVE = "KServe SDK"
+MLSERVER = "MLServer"
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server of the champion."""
+
+    name: str
+    about: str
+    python: Path
+    packages: Sequence[str]
+    """Whose versions are worth telling."""
+    command: Sequence[str]
+    """Behind the Python."""
+    environment: Mapping[str, str]
+    folder: Path
+    ask: Callable[[Mapping[str, Any]], Question]
+    """Values of a row → the request."""
+    read: Callable[[Json], float] | None
+    """Answer → prediction; None when it makes none."""
+
+    @contextmanager
+    def serve(self, row: Mapping[str, Any]) -> Iterator[Server]:
+        """Run it until it has answered for `row` and the block ends."""
+        command = [str(self.python), *self.command]
+        with serve(self.name, command, self.environment, self.folder, self.ask(row)) as server:
+            yield server
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How our endpoint is run; as a user gets it unless something is said."""
+
+    log: bool = True
+    workers: int = 1
+    key: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def ours(champion: Champion, mode: Mode) -> Peer:
+    """This project's endpoint, from its Bento, in an environment of the serving lock alone."""
+    python = environments.make(environments.FOLDER / "serving" / "endpoint", [], lock=LOCK)
+    command = ["-m", "serving.process", str(champion.bento), "--host", HOST, "--port", "{port}"]
+    headers = {"Authorization": f"Bearer {mode.key}"} if mode.key else {}
+    return Peer(
+        name=OURS,
+        about="this project's endpoint, everything on",
+        python=python,
+        packages=("bentoml", "uvicorn", "pydantic", "numpy"),
+        command=command,
+        environment={"BENTOML_DO_NOT_TRACK": "true", **mode.environment},
+        folder=champion.sources,
+        ask=lambda row: _question("/predict", row, **headers),
+        read=lambda answer: float(answer["duration_minutes"]),
+    )
+
+
+def others(champion: Champion) -> list[Peer]:
+    """Everybody else, from the heaviest; those of the compiled model only where there is one."""
+    peers = [_mlflow(champion), _mlserver(champion), _kserve(champion), _bentoml(champion)]
+    peers.append(_uvicorn(champion, "FastAPI, scikit-learn", "fastapi_sklearn", _sklearn("fastapi")))
+    lean = environments.make(
+        environments.FOLDER / "serving" / "lean", ["fastapi==0.165.0", "msgspec"], lock=LOCK
+    )
+    if compiled_model.is_there(champion.sources):
+        peers.append(_uvicorn(champion, FASTAPI_COMPILED, "fastapi_compiled", lean))
+        peers.append(_uvicorn(champion, BARE, "bare", lean, "--lifespan", "off"))
+    echo = _uvicorn(champion, ECHO, "echo", lean, "--lifespan", "off", predicts=False)
+    return [*peers, echo]
+
+
+def _sklearn(name: str) -> Path:
+    """An environment with scikit-learn's stack as the model was trained with, and a server."""
+    stack = environments.pinned("numpy", "pandas", "scikit-learn", "scipy", "skops")
+    http = environments.pinned("uvloop", "httptools")
+    servers = {
+        "mlflow": environments.pinned("mlflow"),
+        "mlserver": ["mlserver==1.7.1"],
+        "kserve": ["kserve==0.21.0"],
+        "bentoml": [*environments.pinned("bentoml"), *http],
+        "fastapi": ["fastapi==0.165.0", *environments.pinned("uvicorn"), *http],
+    }
+    # KServe asks for pandas 2, and runs with the 3 that the model was trained with.
+    overrides = environments.pinned("pandas") if name == "kserve" else []
+    folder = environments.FOLDER / "serving" / name
+    return environments.make(folder, [*stack, *servers[name]], overrides)
+
+
+def _mlflow(champion: Champion) -> Peer:
+    command = f"-m mlflow models serve --env-manager local --workers 1 --host {HOST} --port {{port}} -m"
+    return _peer(
+        champion,
+        "mlflow models serve",
+        "the registered model",
+        _sklearn("mlflow"),
+        ("mlflow", "fastapi", "pydantic"),
+        [*command.split(), str(champion.mlflow)],
+        # The signature of the registered model has the target, too; the pipeline does not look at it.
+        ask=lambda row: _question("/invocations", {"dataframe_records": [{**row, "duration": 0.0}]}),
+        read=lambda answer: float(answer["predictions"][0]),
+    )
+
+
+def _mlserver(champion: Champion) -> Peer:
+    folder = champion.folder / "mlserver"
+    folder.mkdir(exist_ok=True)
+    settings = {"host": HOST, "parallel_workers": 0}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    model = {"name": "taxi", "implementation": f"{APPS}.mlserver_runtime.Taxi"}
+    (folder / "model-settings.json").write_text(json.dumps(model))
+    return _peer(
+        champion,
+        MLSERVER,
+        "a runtime of its own, no parallel workers",
+        _sklearn("mlserver"),
+        ("mlserver", "fastapi", "pydantic"),
+        ["-c", "from mlserver.cli import main; main()", "start", str(folder)],
+        ask=lambda row: _question("/v2/models/taxi/infer", {"inputs": _tensors(row)}),
+        read=lambda answer: float(answer["outputs"][0]["data"][0]),
+        MLSERVER_HTTP_PORT="{port}",
+        MLSERVER_GRPC_PORT="{port2}",
+        MLSERVER_METRICS_PORT="{port3}",
+    )
+
+
+def _kserve(champion: Champion) -> Peer:
+    command = ["-m", f"{APPS}.kserve_model", "--http_port", "{port}", "--enable_grpc", "false"]
+    return _peer(
+        champion,
+        KSERVE,
+        "a model class of its own",
+        _sklearn("kserve"),
+        ("kserve", "fastapi", "pydantic"),
+        command,
+        ask=lambda row: _question("/v1/models/taxi:predict", {"instances": [row]}),
+        read=lambda answer: float(answer["predictions"][0]),
+    )
+
+
+def _bentoml(champion: Champion) -> Peer:
+    python = _sklearn("bentoml")
+    return _peer(
+        champion,
+        "BentoML, its defaults",
+        "typed API",
+        python,
+        ("bentoml", "pydantic"),
+        ["-m", "bentoml", "serve", f"{APPS}.bentoml_typed:Taxi", "--host", HOST, "--port", "{port}"],
+        ask=lambda row: _question("/predict", {"trip": row}),
+        read=lambda answer: float(answer["duration_minutes"]),
+        BENTOML_HOME=str(champion.folder / "bentoml"),
+        BENTOML_DO_NOT_TRACK="true",
+    )
+
+
+def _uvicorn(
+    champion: Champion, name: str, app: str, python: Path, *more: str, predicts: bool = True
+) -> Peer:
+    command = ["-m", "uvicorn", f"{APPS}.{app}:app", "--host", HOST, "--port", "{port}", *more]
+    fast = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    return _peer(
+        champion,
+        name,
+        "under uvicorn",
+        python,
+        ("uvicorn", *(("fastapi", "pydantic") if app.startswith("fastapi") else ("msgspec",))),
+        [*command, *fast],
+        ask=lambda row: _question("/predict", row),
+        read=(lambda answer: float(answer["duration_minutes"])) if predicts else None,
+    )
+
+
+def _peer(
+    champion: Champion,
+    name: str,
+    about: str,
+    python: Path,
+    packages: Sequence[str],
+    command: Sequence[str],
+    *,
+    ask: Callable[[Mapping[str, Any]], Question],
+    read: Callable[[Json], float] | None,
+    **environment: str,
+) -> Peer:
+    own = {
+        "PYTHONPATH": str(PROJECT),
+        # mlflow starts its server by name.
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        "BENCHMARK_FOLDER": str(champion.folder),
+        "BENCHMARK_SOURCES": str(champion.sources),
+    }
+    return Peer(name, about, python, packages, command, own | environment, champion.folder, ask, read)
+
+
+def _tensors(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The fields of a row as inputs of version 2 of the protocol."""
+    kinds = {int: "INT64", float: "FP64", str: "BYTES", type(None): "FP64"}
+    return [
+        {"name": name, "shape": [1], "datatype": kinds[type(value)], "data": [value]}
+        for name, value in row.items()
+    ]
+
+
+def _question(path: str, content: Json, **headers: str) -> Question:
+    return Question(path, json.dumps(content).encode(), {"Content-Type": "application/json", **headers})
