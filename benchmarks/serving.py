@@ -1,7 +1,7 @@
 """Requests a second and latency of one-row predictions: our endpoint and its peers, side by side.
 
     .venv/bin/python benchmarks/serving.py                                   # about half an hour
-    .venv/bin/python benchmarks/serving.py --write docs/serving-benchmark.md
+    .venv/bin/python benchmarks/serving.py --alone --million --write docs/serving-benchmark.md
 
 All serve the taxi champion of MODELYARD_HOME, trained first when there is none, as one process with one
 thread for numbers, and are asked the same rows. Peers get environments of their own, made on the first run.
@@ -20,12 +20,13 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))  # as a script it finds only what lies beside it
 
-from benchmarks import serving_report  # noqa: E402
+from benchmarks import serving_modes, serving_report, serving_surroundings  # noqa: E402
 from benchmarks.serving_champion import Champion, prepare  # noqa: E402
-from benchmarks.serving_load import Server, need_wrk, write_bodies  # noqa: E402
+from benchmarks.serving_load import Question, Server, need_wrk, write_bodies  # noqa: E402
 from benchmarks.serving_measured import Measured, Round  # noqa: E402
 from benchmarks.serving_peers import peers  # noqa: E402
 from benchmarks.serving_peers.peers import Peer  # noqa: E402
+from benchmarks.serving_surroundings import Surroundings  # noqa: E402
 
 CHECKED = 20
 TOLERANCE = 1e-3
@@ -36,26 +37,37 @@ def main() -> None:
     need_wrk()
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         champion = prepare(Path(scratch))
-        contestants = [*peers.others(champion), peers.ours(champion, peers.Mode())]
-        chosen = [peer for peer in contestants if _is_chosen(peer, arguments.only)]
-        bodies = {
-            peer.name: write_bodies(
-                Path(scratch) / "bodies" / str(number), [peer.ask(row).body for row in champion.rows]
-            )
-            for number, peer in enumerate(chosen)
-        }
-        load = os.getloadavg()[0]
-        measured = {peer.name: Measured([]) for peer in chosen}
-        for number in range(1, arguments.rounds + 1):
-            for peer in chosen:
-                print(f"Round {number} of {arguments.rounds}: {peer.name} …", file=sys.stderr)
-                measured[peer.name].rounds.append(measure(peer, champion, bodies[peer.name], arguments))
-        text = serving_report.render(
-            chosen, champion, measured, arguments.connections, arguments.seconds, load
-        )
+        with serving_surroundings.around(Path(scratch), champion.database) as around:
+            text = compete(champion, around, Path(scratch), arguments)
     print(text)
     if arguments.write:
         arguments.write.write_text(text)
+
+
+def compete(champion: Champion, around: Surroundings, scratch: Path, arguments: argparse.Namespace) -> str:
+    """The page: all servers in turns, round by round, then our endpoint alone."""
+    own = peers.ours(champion, around, peers.Mode())
+    chosen = [peer for peer in [*peers.others(champion), own] if _is_chosen(peer, arguments.only)]
+    bodies = {
+        peer.name: write_bodies(
+            scratch / "bodies" / str(number), [peer.ask(row).body for row in champion.rows]
+        )
+        for number, peer in enumerate(chosen)
+    }
+    load = os.getloadavg()[0]
+    measured = {peer.name: Measured([]) for peer in chosen}
+    for number in range(1, arguments.rounds + 1):
+        for peer in chosen:
+            print(f"Round {number} of {arguments.rounds}: {peer.name} …", file=sys.stderr)
+            measured[peer.name].rounds.append(measure(peer, champion, bodies[peer.name], arguments))
+    more = prove(own, champion, around) if own in chosen else []
+    if arguments.alone:
+        print(f"{own.name} alone …", file=sys.stderr)
+        alone = serving_modes.Alone(champion, around, scratch / "alone", arguments.seconds)
+        more += alone.section(arguments.rounds, million=arguments.million)
+    return serving_report.render(
+        chosen, champion, measured, arguments.connections, arguments.seconds, load, more
+    )
 
 
 def measure(peer: Peer, champion: Champion, bodies: Path, arguments: argparse.Namespace) -> Round:
@@ -85,6 +97,30 @@ def check(peer: Peer, server: Server, champion: Champion) -> None:
             )
 
 
+def prove(own: Peer, champion: Champion, around: Surroundings) -> list[str]:
+    """Lines that say whether our endpoint's keys and log are on, as they are said to be."""
+    row = champion.rows[0]
+    before, asked = around.logged(), 1_000
+    with own.serve(row) as server:
+        question = own.ask(row)
+        nobody = Question(question.path, question.body, {"Content-Type": "application/json"})
+        try:
+            server.ask(nobody)
+            keys = "is answered: **keys are off**"
+        except (OSError, SystemExit):
+            keys = "is refused"
+        for _ in range(asked):
+            server.ask(question)
+    # The first answer, by which the server was found ready, is a prediction as well.
+    logged = around.logged() - before
+    off = "" if logged == asked + 1 else ": **the log is off, or loses rows**"
+    return [
+        f"Whoever asks {own.name} without a key {keys}. Of {asked + 1:,} predictions {logged:,} lie in "
+        f"PostgreSQL once it has ended{off}.",
+        "",
+    ]
+
+
 def _is_chosen(peer: Peer, only: list[str] | None) -> bool:
     return not only or any(name.lower() in peer.name.lower() for name in only)
 
@@ -96,6 +132,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--warm", type=int, default=3, help="seconds of load before anything is measured [3]")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32], help="[1 8 32]")
     parser.add_argument("--only", nargs="+", help="servers whose names contain one of these")
+    parser.add_argument("--alone", action="store_true", help="then our endpoint alone: log, workers, batches")
+    parser.add_argument("--million", action="store_true", help="with --alone: memory over a million requests")
     parser.add_argument("--write", type=Path, help="file for the report, beside stdout")
     return parser.parse_args()
 

@@ -14,8 +14,6 @@ from pydantic import ValidationError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tracking.registry import Version
-
 PROJECT = Path(__file__).resolve().parents[1]
 ROWS = 500
 
@@ -37,6 +35,8 @@ class Champion:
     """Requests out of the validation data, as JSON values."""
     predictions: list[float]
     """What the pipeline predicts for them in this process."""
+    database: str
+    """URL of the project's database, without the password, which is in this process's PGPASSWORD."""
 
     @property
     def sources(self) -> Path:
@@ -53,14 +53,18 @@ def prepare(folder: Path) -> Champion:
     import usecases
     from benchmarks.serving_peers import pipeline
     from releases.package import package
+    from stacks import session
     from tracking import registry
 
     use_case = usecases.load("taxi")
     read = settings.read()
-    version = _champion(read)
+    opened = session.open_stack(read, "local", tracking=True).databases
+    assert opened is not None, "The local stack has databases of its own."
+    session.open_tracking(opened)
+    version = registry.champion(use_case.name)
     if version is None:
         subprocess.run([sys.executable, "run.py", "train", use_case.name], cwd=PROJECT, check=True)
-        version = _champion(read)
+        version = registry.champion(use_case.name)
     assert version is not None, "A training without an error leaves a champion."
     loaded = registry.load(version)
     skops.io.dump(loaded.model, folder / pipeline.FILE)
@@ -77,17 +81,8 @@ def prepare(folder: Path) -> Champion:
         bento=package(use_case.name, version.number, read.home)[1].path,
         rows=rows,
         predictions=use_case.predict(loaded.model, frame).tolist(),
+        database=opened.modelyard,
     )
-
-
-def _champion(read: Any) -> Version | None:
-    from stacks import session
-    from tracking import registry
-
-    opened = session.open_stack(read, "local", tracking=True)
-    assert opened.databases is not None
-    session.open_tracking(opened.databases)
-    return registry.champion("taxi")
 
 
 def _rows(use_case: Any, validation: pd.DataFrame) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def render(
     connections: Sequence[int],
     seconds: int,
     load: float,
+    more: Sequence[str],
 ) -> str:
     """The page about servers side by side."""
     rounds = len(next(iter(measured.values())).rounds)
@@ -72,6 +73,7 @@ def render(
         "## Start, memory, CPU",
         "",
         *_costs(measured, connections),
+        *more,
         "## Versions",
         "",
         *_versions(chosen),

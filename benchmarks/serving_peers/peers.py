@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from benchmarks import environments
 from benchmarks.serving_champion import PROJECT, Champion
 from benchmarks.serving_load import HOST, Question, Server, serve
 from benchmarks.serving_peers import compiled_model
+from benchmarks.serving_surroundings import Surroundings
 
 LOCK = PROJECT / "serving" / "requirements.txt"
 APPS = "benchmarks.serving_peers"
@@ -55,28 +56,32 @@ class Peer:
 
 @dataclass(frozen=True)
 class Mode:
-    """How our endpoint is run; as a user gets it unless something is said."""
+    """How our endpoint is run."""
 
     log: bool = True
     workers: int = 1
-    key: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
-def ours(champion: Champion, mode: Mode) -> Peer:
+def ours(champion: Champion, around: Surroundings, mode: Mode) -> Peer:
     """This project's endpoint, from its Bento, in an environment of the serving lock alone."""
-    python = environments.make(environments.FOLDER / "serving" / "endpoint", [], lock=LOCK)
+    environment = {
+        "BENTOML_DO_NOT_TRACK": "true",
+        "MODELYARD_ENDPOINT_STATE": str(around.state),
+        "MODELYARD_ENDPOINT_KEYS": str(around.keys),
+        "MODELYARD_ENDPOINT_WORKERS": str(mode.workers),
+    }
+    if mode.log:
+        environment["MODELYARD_ENDPOINT_DATABASE"] = str(around.database)
     command = ["-m", "serving.process", str(champion.bento), "--host", HOST, "--port", "{port}"]
-    headers = {"Authorization": f"Bearer {mode.key}"} if mode.key else {}
     return Peer(
         name=OURS,
-        about="this project's endpoint, everything on",
-        python=python,
+        about="this project's endpoint: keys, log to PostgreSQL, metrics",
+        python=environments.make(environments.FOLDER / "serving" / "endpoint", [], lock=LOCK),
         packages=("bentoml", "uvicorn", "pydantic", "numpy"),
         command=command,
-        environment={"BENTOML_DO_NOT_TRACK": "true", **mode.environment},
+        environment=environment,
         folder=champion.sources,
-        ask=lambda row: _question("/predict", row, **headers),
+        ask=lambda row: _question("/predict", row, Authorization=f"Bearer {around.key}"),
         read=lambda answer: float(answer["duration_minutes"]),
     )
 
