@@ -47,7 +47,11 @@ def main() -> None:
 def compete(champion: Champion, around: Surroundings, scratch: Path, arguments: argparse.Namespace) -> str:
     """The page: all servers in turns, round by round, then our endpoint alone."""
     own = peers.ours(champion, around, peers.Mode())
-    chosen = [peer for peer in [*peers.others(champion), own] if _is_chosen(peer, arguments.only)]
+
+    def wanted(name: str) -> bool:
+        return not arguments.only or any(part.lower() in name.lower() for part in arguments.only)
+
+    chosen = [*peers.others(champion, wanted), *([own] if wanted(own.name) else [])]
     bodies = {
         peer.name: write_bodies(
             scratch / "bodies" / str(number), [peer.ask(row).body for row in champion.rows]
@@ -119,10 +123,6 @@ def prove(own: Peer, champion: Champion, around: Surroundings) -> list[str]:
         f"PostgreSQL once it has ended{off}.",
         "",
     ]
-
-
-def _is_chosen(peer: Peer, only: list[str] | None) -> bool:
-    return not only or any(name.lower() in peer.name.lower() for name in only)
 
 
 def _arguments() -> argparse.Namespace:

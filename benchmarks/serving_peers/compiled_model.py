@@ -22,7 +22,7 @@ def is_there(sources: Path) -> bool:
 
 def load() -> Callable[[Any], float]:
     """A validated request, or any object with its fields in `__dict__` → prediction."""
-    contract = importlib.import_module("usecases").contract("taxi")
+    contract = importlib.import_module("usecases").contract_of("taxi")
     compiled = importlib.import_module("serving.compiled")
     predict: Callable[[Any], float] = compiled.load(
         Path(os.environ["BENCHMARK_SOURCES"]) / FOLDER, contract

@@ -22,8 +22,12 @@ OURS = "Modelyard"
 ECHO = "empty ASGI echo"
 BARE = "bare ASGI, msgspec, compiled"
 FASTAPI_COMPILED = "FastAPI, compiled"
+FASTAPI = "FastAPI, scikit-learn"
+BENTOML = "BentoML, its defaults"
 KSERVE = "KServe SDK"
 MLSERVER = "MLServer"
+MLFLOW = "mlflow models serve"
+FASTAPI_PIN = "fastapi==0.165.0"
 
 Json = Any
 
@@ -86,18 +90,33 @@ def ours(champion: Champion, around: Surroundings, mode: Mode) -> Peer:
     )
 
 
-def others(champion: Champion) -> list[Peer]:
-    """Everybody else, from the heaviest; those of the compiled model only where there is one."""
-    peers = [_mlflow(champion), _mlserver(champion), _kserve(champion), _bentoml(champion)]
-    peers.append(_uvicorn(champion, "FastAPI, scikit-learn", "fastapi_sklearn", _sklearn("fastapi")))
-    lean = environments.make(
-        environments.FOLDER / "serving" / "lean", ["fastapi==0.165.0", "msgspec"], lock=LOCK
-    )
+def others(champion: Champion, wanted: Callable[[str], bool]) -> list[Peer]:
+    """Everybody else whose name is wanted, from the heaviest; of the compiled model only where there is one.
+
+    Their environments are made on the way.
+    """
+    makers: dict[str, Callable[[Champion], Peer]] = {
+        MLFLOW: _mlflow,
+        MLSERVER: _mlserver,
+        KSERVE: _kserve,
+        BENTOML: _bentoml,
+        FASTAPI: lambda champion: _uvicorn(champion, FASTAPI, "fastapi_sklearn", _sklearn("fastapi")),
+    }
     if compiled_model.is_there(champion.sources):
-        peers.append(_uvicorn(champion, FASTAPI_COMPILED, "fastapi_compiled", lean))
-        peers.append(_uvicorn(champion, BARE, "bare", lean, "--lifespan", "off"))
-    echo = _uvicorn(champion, ECHO, "echo", lean, "--lifespan", "off", predicts=False)
-    return [*peers, echo]
+        makers[FASTAPI_COMPILED] = lambda champion: _uvicorn(
+            champion, FASTAPI_COMPILED, "fastapi_compiled", _lean()
+        )
+        makers[BARE] = lambda champion: _uvicorn(champion, BARE, "bare", _lean(), "--lifespan", "off")
+    makers[ECHO] = lambda champion: _uvicorn(
+        champion, ECHO, "echo", _lean(), "--lifespan", "off", predicts=False
+    )
+    return [make(champion) for name, make in makers.items() if wanted(name)]
+
+
+def _lean() -> Path:
+    """An environment with what our endpoint has, and the two that peers add."""
+    folder = environments.FOLDER / "serving" / "lean"
+    return environments.make(folder, [FASTAPI_PIN, "msgspec==0.22.0"], lock=LOCK)
 
 
 def _sklearn(name: str) -> Path:
@@ -109,7 +128,7 @@ def _sklearn(name: str) -> Path:
         "mlserver": ["mlserver==1.7.1"],
         "kserve": ["kserve==0.21.0"],
         "bentoml": [*environments.pinned("bentoml"), *http],
-        "fastapi": ["fastapi==0.165.0", *environments.pinned("uvicorn"), *http],
+        "fastapi": [FASTAPI_PIN, *environments.pinned("uvicorn"), *http],
     }
     # KServe asks for pandas 2, and runs with the 3 that the model was trained with.
     overrides = environments.pinned("pandas") if name == "kserve" else []
@@ -121,7 +140,7 @@ def _mlflow(champion: Champion) -> Peer:
     command = f"-m mlflow models serve --env-manager local --workers 1 --host {HOST} --port {{port}} -m"
     return _peer(
         champion,
-        "mlflow models serve",
+        MLFLOW,
         "the registered model",
         _sklearn("mlflow"),
         ("mlflow", "fastapi", "pydantic"),
@@ -172,7 +191,7 @@ def _bentoml(champion: Champion) -> Peer:
     python = _sklearn("bentoml")
     return _peer(
         champion,
-        "BentoML, its defaults",
+        BENTOML,
         "typed API",
         python,
         ("bentoml", "pydantic"),
