@@ -98,30 +98,25 @@ def _goals(measured: Mapping[str, Measured], connections: Sequence[int]) -> list
     if JUDGED in connections:
         for name, goal in GOALS.items():
             if name in measured:
-                ratio = own.rate(JUDGED) / measured[name].rate(JUDGED)
+                other = measured[name]
+                ratio = own.rate(JUDGED) / other.rate(JUDGED)
+                by_cpu = other.cpu(JUDGED) / own.cpu(JUDGED)
                 what = f"answers a second at {JUDGED} connections, ratio to: {name}"
-                rows.append([what, f"≥ {goal:g}", f"{ratio:.2f}", _met(ratio >= goal)])
-    if 1 in connections:
-        p99 = own.p99(1)
-        rows.append(
-            [
-                "p99 at one connection, ms",
-                f"< {P99_MILLISECONDS:g}",
-                f"{p99:.2f}",
-                _met(p99 < P99_MILLISECONDS),
-            ]
-        )
-    memory, start = own.worker_memory, own.start
-    rows += [
-        [
-            "memory of a worker, MB",
-            f"< {WORKER_MEGABYTES:g}",
-            f"{memory:.0f}",
-            _met(memory < WORKER_MEGABYTES),
-        ],
-        ["ready, s", f"≤ {START_SECONDS:g}", f"{start:.2f}", _met(start <= START_SECONDS)],
+                rows.append([what, f"≥ {goal:g}", f"{ratio:.2f}", f"{by_cpu:.2f}", _met(ratio >= goal)])
+    limits = [
+        ("memory of a worker, MB", own.worker_memory, WORKER_MEGABYTES),
+        ("ready, s", own.start, START_SECONDS),
     ]
-    return ["## Goals of our endpoint", "", *table(["", "goal", "measured", ""], rows)]
+    if 1 in connections:
+        limits.insert(0, ("p99 at one connection, ms", own.p99(1), P99_MILLISECONDS))
+    rows += [
+        [what, f"< {limit:g}", f"{figure:.2f}", "", _met(figure < limit)] for what, figure, limit in limits
+    ]
+    return [
+        "## Goals of our endpoint",
+        "",
+        *table(["", "goal", "measured", "by answers for a CPU second", ""], rows),
+    ]
 
 
 def _rates(measured: Mapping[str, Measured], connections: Sequence[int]) -> list[str]:
