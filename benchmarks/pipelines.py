@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))  # as a script it finds only what lies beside it
 
-from benchmarks import page  # noqa: E402
+from benchmarks import environments, page  # noqa: E402
 
 PASSENGERS = PROJECT / "usecases" / "titanic" / "data" / "titanic.csv"
 MAGE_VERSION = "0.9.80"
@@ -52,7 +51,7 @@ class Measured:
 
 def main() -> None:
     arguments = _arguments()
-    mage = make_mage(arguments.environments / "mage")
+    mage = environments.make(arguments.environments / "mage", [f"mage-ai=={MAGE_VERSION}"]).with_name("mage")
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         home = Path(scratch) / "modelyard"
         contestants = [modelyard(home), mage_project(mage, Path(scratch) / "mage")]
@@ -140,24 +139,6 @@ def mage_project(mage: Path, folder: Path) -> Contestant:
     )
 
 
-def make_mage(folder: Path) -> Path:
-    """Mage's command in an environment of its own, compiled to bytecode as ours is; made when missing."""
-    done = folder / f".installed-{MAGE_VERSION}"
-    command = folder / "bin" / "mage"
-    if done.exists():
-        return command
-    uv = Path(sys.executable).with_name("uv")
-    if folder.exists():
-        shutil.rmtree(folder)
-    print(f"Making an environment for Mage {MAGE_VERSION} …", file=sys.stderr)
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-    python = str(folder / "bin" / "python")
-    install = [str(uv), "pip", "install", "--quiet", "--compile-bytecode", "--python", python]
-    subprocess.run([*install, f"mage-ai=={MAGE_VERSION}"], check=True)
-    done.touch()
-    return command
-
-
 def compare(files: list[Path]) -> int:
     """The number of rows that every file has; their values must be the same, too."""
     tables = [_values(file) for file in files]
@@ -243,7 +224,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--environments",
         type=Path,
-        default=Path(__file__).resolve().parent / ".environments",
+        default=environments.FOLDER,
         help="folder for the others' environments [benchmarks/.environments]",
     )
     return parser.parse_args()
