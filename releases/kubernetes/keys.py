@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from errors import ReleaseError
-from releases.kubernetes.manifests import NAME, name_of
+from releases.kubernetes.manifests import NAME, keys_name, name_of
 from stacks.kubernetes import cluster, connection
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def read(settings: Settings, use_case: str) -> str:
         ReleaseError: it refuses.
     """
     api, namespace = _there(settings)
-    return _text(_ask(lambda: api.read_namespaced_secret(secret_name(use_case), namespace)))
+    return _text(_ask(lambda: api.read_namespaced_secret(keys_name(use_case), namespace)))
 
 
 def change(settings: Settings, use_case: str, make: Callable[[str], str]) -> None:
@@ -39,7 +39,7 @@ def change(settings: Settings, use_case: str, make: Callable[[str], str]) -> Non
         UsageError: `make` refused; nothing was changed.
     """
     api, namespace = _there(settings)
-    name = secret_name(use_case)
+    name = keys_name(use_case)
     for _ in range(_TRIES):
         found = _ask(lambda: api.read_namespaced_secret(name, namespace))
         metadata: dict[str, Any] = {
@@ -58,11 +58,6 @@ def change(settings: Settings, use_case: str, make: Callable[[str], str]) -> Non
     raise ReleaseError(
         f"Others changed the Secret {name} in {namespace} {_TRIES} times meanwhile; try again."
     )
-
-
-def secret_name(use_case: str) -> str:
-    """What the Secret of a use case is called."""
-    return f"{name_of(use_case)}-keys"
 
 
 def _there(settings: Settings) -> tuple[CoreV1Api, str]:

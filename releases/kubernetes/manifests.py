@@ -22,6 +22,7 @@ BENTO = "modelyard.dev/bento"
 Manifest = dict[str, Any]
 
 _CANARY = "-canary"
+_KEYS = "-keys"
 
 # What stands in the files for the use case and for its image.
 _NAME, _IMAGE = "endpoint", "modelyard-endpoint"
@@ -44,7 +45,13 @@ def render(
     `parentRefs` of the Gateways that lead to it, by a route for `hostname`; without them there is none.
     """
     name = name_of(use_case)
-    stands_for = {_NAME: name, f"/{_NAME}": f"/{name}", _NAME + _CANARY: name + _CANARY, _IMAGE: image}
+    stands_for = {
+        _NAME: name,
+        f"/{_NAME}": f"/{name}",
+        _NAME + _CANARY: name + _CANARY,
+        _NAME + _KEYS: keys_name(use_case),
+        _IMAGE: image,
+    }
     folder = GATEWAY_FOLDER if gateways else FOLDER
     found = [_replaced(manifest, stands_for) for manifest in _files(folder)]
     for manifest in found:
@@ -89,6 +96,11 @@ def name_of(use_case: str) -> str:
 def canary_name(use_case: str) -> str:
     """What the second Deployment of a use case is called."""
     return name_of(use_case) + _CANARY
+
+
+def keys_name(use_case: str) -> str:
+    """What the Secret with the API keys of a use case is called."""
+    return name_of(use_case) + _KEYS
 
 
 def of_kind(manifests: Sequence[Manifest], *kinds: str) -> list[Manifest]:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from kubernetes import client
 
+from settings import PROJECT
 from tests import charts
 from tests.charts import EVERY_CASE, INFERENCE, PIPELINES, RELEASE, Object
 
@@ -183,7 +184,11 @@ def test_endpoints_are_monitored_where_values_say_so() -> None:
     (monitor,) = charts.of_kind(objects, "ServiceMonitor")
     assert monitor["metadata"]["namespace"] == INFERENCE
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert monitor["spec"]["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "30s"}]
+    (scraped,) = monitor["spec"]["endpoints"]
+    assert (scraped["port"], scraped["path"], scraped["interval"]) == ("http", "/metrics", "30s")
+    # Alerts and dashboard are the same, whichever of both is used.
+    pods = yaml.safe_load((PROJECT / "k8s" / "monitoring" / "podmonitor.yaml").read_text())
+    assert scraped["relabelings"] == pods["spec"]["podMetricsEndpoints"][0]["relabelings"]
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": [INFERENCE]}
 
 

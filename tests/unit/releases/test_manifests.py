@@ -62,6 +62,13 @@ def test_pods_run_the_image_by_its_digest_and_say_which_version_it_is(rendered: 
     assert account["imagePullSecrets"] == [{"name": "login"}]
 
 
+def test_pods_read_the_api_keys_of_their_own_use_case_when_there_are_any(rendered: list[Manifest]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    (volume,) = (each for each in deployment["spec"]["template"]["spec"]["volumes"] if each["name"] == "keys")
+    assert volume["secret"]["secretName"] == manifests.keys_name("taxi") == "taxi-keys"
+    assert volume["secret"]["optional"]
+
+
 def test_a_release_does_not_touch_the_size_that_the_autoscaler_gave(rendered: list[Manifest]) -> None:
     (deployment,) = of_kind(rendered, "Deployment")
     assert "replicas" not in deployment["spec"]
