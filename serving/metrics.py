@@ -166,7 +166,7 @@ class Metrics:
         from prometheus_client.utils import floatToGoString
 
         workers = dict(self._workers())
-        totals = np.sum(list(workers.values()), axis=0)
+        totals = np.sum(list(workers.values()), axis=0).tolist()
         running = {}
         for worker, values in workers.items():
             try:
@@ -184,7 +184,7 @@ class Metrics:
                 if totals[start + status] or status in _ALWAYS:
                     requests.add_metric([route, str(status)], totals[start + status])
             ends = [floatToGoString(bound) for bound in (*BOUNDS, float("inf"))]
-            buckets = np.cumsum(totals[start + _STATUSES : start + _SUM]).tolist()
+            buckets = itertools.accumulate(totals[start + _STATUSES : start + _SUM])
             durations.add_metric([route], list(zip(ends, buckets, strict=True)), totals[start + _SUM])
         yield requests
         yield durations
