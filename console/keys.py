@@ -34,7 +34,7 @@ def keys(
     import usecases
     from serving import keys as stored
 
-    usecases.load(use_case)
+    usecases.contract_of(use_case)
     if (action is None) != (name is None):
         raise UsageError(f"Name the key: python run.py keys {use_case} {action or 'add|revoke'} NAME")
     if rights and action != "add":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from serving.metrics import BOUNDS, LogState, Metrics
 from serving.ranges import Ranges
-from usecases.taxi.contract import EXAMPLE, TripRequest
+from usecases.taxi.contract import CONTRACT, TripRequest
 from usecases.titanic.contract import PassengerRequest
 
 INFO = {"model": "titanic", "version": "1", "candidate": "boosted", "bento": "titanic:1-abc"}
@@ -200,8 +201,5 @@ def test_moments_and_columns_that_the_profile_knows_in_part_are_not_checked() ->
     }
     ranges = Ranges(TripRequest, profile)
     assert ranges.fields == ("trip_distance",)
-    trip = TripRequest.model_validate_json(
-        '{"PULocationID":1,"DOLocationID":236,"lpep_pickup_datetime":'
-        f'"{EXAMPLE["lpep_pickup_datetime"]}","trip_distance":30.5}}'
-    )
+    trip = TripRequest.model_validate_json(json.dumps({**CONTRACT.example, "trip_distance": 30.5}))
     assert ranges.outside(trip) == [0]
