@@ -6,22 +6,22 @@ import pytest
 
 from releases.kubernetes import canary
 from releases.kubernetes.canary import Counts, Growth
-
-METRICS = """
-# TYPE bentoml_service_request_duration_seconds histogram
-bentoml_service_request_duration_seconds_sum{endpoint="/predict",http_response_code="200"} 0.9
-bentoml_service_request_duration_seconds_sum{endpoint="/predict",http_response_code="500"} 0.1
-bentoml_service_request_duration_seconds_sum{endpoint="/readyz",http_response_code="200"} 7.0
-# TYPE bentoml_service_request counter
-bentoml_service_request_total{endpoint="/predict",http_response_code="200"} 90.0
-bentoml_service_request_total{endpoint="/predict_batch",http_response_code="422"} 5.0
-bentoml_service_request_total{endpoint="/predict",http_response_code="500"} 5.0
-bentoml_service_request_total{endpoint="/readyz",http_response_code="200"} 700.0
-"""
+from serving.metrics import Metrics
+from serving.ranges import Ranges
+from usecases.titanic.contract import PassengerRequest
 
 
 def test_only_predictions_count_and_only_what_the_endpoint_failed_at_is_an_error() -> None:
-    assert canary.counts(METRICS) == Counts(requests=100, errors=5, seconds=1.0)
+    ranges = Ranges(PassengerRequest, {"rows": 0, "columns": {}})
+    metrics = Metrics(None, {"model": "titanic", "version": "1"}, ranges)
+    answered = [("predict", 200, 90), ("predict_batch", 422, 5), ("infer", 500, 5), ("other", 500, 700)]
+    for route, status, count in answered:
+        for _ in range(count):
+            metrics.begin()
+            metrics.end(route, status, 0.01)
+    found = canary.counts(metrics.exposition().decode())
+    assert (found.requests, found.errors) == (100, 5)
+    assert found.seconds == pytest.approx(1.0)
 
 
 def test_what_was_counted_before_does_not_count() -> None:
