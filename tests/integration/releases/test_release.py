@@ -110,8 +110,8 @@ def test_a_release_that_does_not_start_shows_the_end_of_its_log(
 ) -> None:
     address = place.release(first).address
     broken = package(second.content, tmp_path / "store")
-    (broken.path / "src" / "model" / "pipeline.skops").write_bytes(b"not a model")
-    with pytest.raises(ReleaseError, match=r"(?s)before it was ready.*BadZipFile"):
+    (broken.path / "src" / "model" / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(ReleaseError, match=r"(?s)before it was ready.*INVALID_PROTOBUF"):
         place.release(Built(second.content, broken))
     assert ask(address)["model_version"] == 1
     assert statuses(place) == ["serving", "failed"]
