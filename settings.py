@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         description="How many days of predictions, and of what came true of them, `gc` leaves.",
     )
 
+    api_key: SecretStr | None = Field(
+        default=None,
+        description="Key that `predict` asks an endpoint by which demands one; `keys` makes them.",
+    )
+
     artifacts: str | None = Field(
         default=None,
         pattern=r"^s3://[^/]+$",

@@ -45,12 +45,13 @@ def predict(
             "Give either one request as JSON, or --file with many. For example:\n"
             f"  python run.py predict {use_case} '{example}'"
         )
+    key = settings.api_key.get_secret_value() if settings.api_key else None
     if request is not None:
         try:
             content = json.loads(request)
         except json.JSONDecodeError as error:
             raise UsageError(f"The request is not JSON: {error}. It came as: {request[:200]}") from None
-        with endpoint_of(settings, stack, use_case) as address, client.connect(address) as endpoint:
+        with endpoint_of(settings, stack, use_case) as address, client.connect(address, key) as endpoint:
             return {"use_case": use_case, "address": address, "response": endpoint.predict(content)}
 
     from serving import rows
@@ -63,7 +64,7 @@ def predict(
     with (
         progress.stage(f"predict {len(frame):,} rows"),
         endpoint_of(settings, stack, use_case) as address,
-        client.connect(address) as endpoint,
+        client.connect(address, key) as endpoint,
     ):
         answers = endpoint.predict_many(requests)
     refused = {row: answer.reason for row, answer in enumerate(answers) if isinstance(answer, client.Refused)}

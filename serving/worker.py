@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from serving import explain, outcomes, page
+from serving import explain, page
 from serving.documents import documents
 from serving.http.messages import Headers, Refused, overloaded
 from serving.keys import Keys
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from serving.columns import Array, Column
     from serving.endpoint import Endpoint
     from serving.http.messages import Call
+    from serving.outcomes import Outcome
 
 FLUSH_SECONDS = 0.1
 """The log is written to disk this often: what a killed process loses at most."""
@@ -37,6 +38,8 @@ SPOOL_BYTES = 512_000_000
 """Disk that the log may take while the database is away."""
 _NOTED = 1000
 """Rows of a table that are logged at once."""
+VERIFIER_LENGTH = 43
+"""Characters of a release's own key; those that `keys` makes are longer."""
 MAX_WAITING = 4
 """Batches that wait for their turn; more are refused."""
 _LAST_SECONDS = 5.0
@@ -108,14 +111,17 @@ class Worker:
         if self._shipper is not None:
             self._shipper.close(_LAST_SECONDS)
 
-    def admit(self, key: bytes | None, right: str) -> None:
-        """Let whoever has `key` do what `right` is for.
+    def admit(self, call: Call, right: str) -> None:
+        """Let whoever has the call's key do what `right` is for.
 
         Raises:
             Refused: 401 without a key that is known, 403 when it lacks the right.
         """
-        verdict = self.keys.allows(key, right)
-        if verdict.status == 401 and not self._is_verifier(key):
+        if self._is_verifier(call.key):
+            call.verifies = True
+            return
+        verdict = self.keys.allows(call.key, right)
+        if verdict.status == 401:
             asked = [(b"www-authenticate", b"Bearer")]
             detail = "An API key is needed, as Authorization: Bearer KEY or X-API-Key: KEY."
             raise Refused(401, detail, "unauthorized", headers=asked)
@@ -126,6 +132,7 @@ class Worker:
         return (
             key is not None
             and self._verifier is not None
+            and len(key) == VERIFIER_LENGTH
             and compare_digest(sha256(key).digest(), self._verifier)
         )
 
@@ -138,13 +145,17 @@ class Worker:
         )
 
     def predicted(self, call: Call, request: BaseModel, output: bytes) -> None:
-        """Count and log one prediction."""
+        """Count and log one prediction, unless a release only verifies what it would be."""
+        if call.verifies:
+            return
         self.metrics.predicted(request)
         if self.log is not None:
             self._note(call, 0, call.body, output)
 
     def predicted_batch(self, call: Call, requests: Sequence[BaseModel], outputs: Sequence[bytes]) -> None:
         """Count and log the predictions of a batch, row by row under the batch's id."""
+        if call.verifies:
+            return
         for row, (request, output) in enumerate(zip(requests, outputs, strict=True)):
             self.metrics.predicted(request)
             if self.log is not None:
@@ -154,6 +165,8 @@ class Worker:
         self, call: Call, rules: Sequence[Column], columns: Mapping[str, Array], values: Array
     ) -> None:
         """Count and log many predictions, some at a time, so that others are answered meanwhile."""
+        if call.verifies:
+            return
         self.metrics.predicted_columns(columns, len(values))
         if self.log is None:
             return
@@ -173,22 +186,21 @@ class Worker:
             response.__pydantic_serializer__.to_json(response) for response in responses
         ]
 
-    def outcomes(self, call: Call) -> bytes:
+    def outcomes(self, found: Sequence[Outcome]) -> int:
         """Take what really came of predictions; returns how many were taken.
 
         Raises:
-            Refused: the body is not valid, or nothing is logged here.
+            Refused: nothing is logged here.
         """
         if self.log is None:
             detail = "This endpoint keeps no prediction log, so it takes no outcomes."
             raise Refused(503, detail, "unavailable")
-        found = outcomes.Outcomes.model_validate_json(call.body).outcomes
         now = time.time()
         for outcome in found:
             self.log.outcome(outcome.request_id, outcome.row, outcome.value, now)
         # Written before it is promised.
         self.log.flush()
-        return b'{"accepted":%d}' % len(found)
+        return len(found)
 
     async def in_turn(self, work: Callable[..., T], *arguments: Any) -> T:
         """`work` in a thread, one after the other; the event loop goes on answering.

@@ -54,7 +54,7 @@ def front(inner: ASGI3Application, worker: Callable[[], Worker]) -> ASGI3Applica
             if scope["method"] not in route.methods:
                 raise _wrong_method(scope, route)
             if route.right:
-                here.admit(call.key, route.right)
+                here.admit(call, route.right)
             if here.pending >= MAX_PENDING:
                 raise overloaded(f"{MAX_PENDING} requests are under way.")
             if route.limit:

@@ -66,7 +66,7 @@ class Gone(Exception):
 class Call:
     """A request: what its headers say that matters here, and its body once it was read."""
 
-    __slots__ = ("began", "body", "close", "header_length", "id", "key", "length", "trace", "type")
+    __slots__ = ("began", "body", "header_length", "id", "key", "length", "trace", "type", "verifies")
 
     def __init__(self, scope: HTTPScope, began: float, ids: Iterator[str]) -> None:
         self.began = began
@@ -77,7 +77,8 @@ class Call:
         self.length = -1
         self.header_length: str | None = None
         self.body = b""
-        self.close = False
+        self.verifies = False
+        """Whether a release asks, to verify its answers: then nothing was predicted for anybody."""
         for name, value in scope["headers"]:
             if name == b"content-type":
                 self.type = value

@@ -14,6 +14,7 @@ from serving.contract import MAX_BODY_BYTES, MAX_TABLE_BYTES, field_errors
 from serving.http import tables
 from serving.http.messages import JSON, Headers, Refused
 from serving.http.swagger import swagger
+from serving.outcomes import Accepted, Outcomes
 
 if TYPE_CHECKING:
     from serving.http.messages import Call
@@ -82,7 +83,8 @@ async def _explain(worker: Worker, call: Call) -> Answer:
 
 
 def _outcomes(worker: Worker, call: Call) -> Answer:
-    return JSON, worker.outcomes(call), ()
+    found = _valid(Outcomes.model_validate_json, call)
+    return JSON, Accepted(accepted=worker.outcomes(found.outcomes)).model_dump_json().encode(), ()
 
 
 def _model(worker: Worker, call: Call) -> Answer:
