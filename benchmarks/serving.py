@@ -52,6 +52,8 @@ def compete(champion: Champion, around: Surroundings, scratch: Path, arguments: 
         return not arguments.only or any(part.lower() in name.lower() for part in arguments.only)
 
     chosen = [*peers.others(champion, wanted), *([own] if wanted(own.name) else [])]
+    if not chosen:
+        sys.exit(f"No server has a name that contains {' or '.join(arguments.only)}; {own.name} is one.")
     bodies = {
         peer.name: write_bodies(
             scratch / "bodies" / str(number), [peer.ask(row).body for row in champion.rows]
