@@ -106,8 +106,8 @@ class Alone:
             "`/predict_batch`",
             "rows in a body",
             "rows a second",
-            "p50 of a body, ms",
-            "CPU s, 1,000 rows",
+            "median of a body, ms",
+            "CPU s for 1,000 rows",
         ]
         return ["One connection:", "", *table(head, rows)]
 

@@ -32,6 +32,8 @@ HOW = """\
 - "Ready" is the time from the start of the process to its first answer to a prediction.
 - CPU is user and system time of the server's processes, wrk's not counted; it says how much a core can
   answer even where wrk takes a share of the cores.
+- PostgreSQL, which takes in our endpoint's log, runs on the same machine; what it uses is not counted, and
+  slows the endpoint as it would elsewhere.
 - Memory is resident memory after the load: of the largest process, and of all processes of the server
   together.
 - FastAPI's request model is not strict, for it parses JSON before it validates; types and ranges are
