@@ -5,7 +5,6 @@ The one place that knows how the compiled model is loaded.
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +21,8 @@ def is_there(sources: Path) -> bool:
 
 def load() -> Callable[[Any], float]:
     """A validated request, or any object with its fields in `__dict__` → prediction."""
-    contract = importlib.import_module("usecases").contract_of("taxi")
-    compiled = importlib.import_module("serving.compiled")
-    predict: Callable[[Any], float] = compiled.load(
-        Path(os.environ["BENCHMARK_SOURCES"]) / FOLDER, contract
-    ).predict
-    return predict
+    import usecases
+    from serving import compiled
+
+    folder = Path(os.environ["BENCHMARK_SOURCES"]) / FOLDER
+    return compiled.load(folder, usecases.contract_of("taxi")).predict
