@@ -72,6 +72,12 @@ def answer(ready: Endpoint, document: Any) -> dict[str, Any]:
     return dict(json.loads(ready.answer(ready.output(request))))
 
 
+def answer_batch(ready: Endpoint, documents: Sequence[Any]) -> list[dict[str, Any]]:
+    """What an endpoint predicts for many requests, by the way that a batch's body takes."""
+    requests = ready.validate_batch(json.dumps({"rows": documents}).encode())
+    return list(json.loads(ready.answer_batch(ready.outputs(requests)))["predictions"])
+
+
 def valid(case: UseCase, documents: Sequence[Any]) -> list[BaseModel]:
     """Requests out of JSON values, by the way that a request's body takes."""
     return [case.request.model_validate_json(json.dumps(document)) for document in documents]

@@ -44,8 +44,8 @@ def twice(requests: Sequence[Any]) -> list[float]:
 
 
 def toy_explanation(x: float, colour: str = "blue") -> Explanation[Any]:
-    known = typical(toy.TOY, profile(pd.DataFrame({"x": range(101), "colour": "red"}), pd.Series([8.0])))
-    return explain(toy.TOY, known, twice, toy.Request.model_validate({"x": x, "colour": colour}))
+    known = typical(toy.CONTRACT, profile(pd.DataFrame({"x": range(101), "colour": "red"}), pd.Series([8.0])))
+    return explain(toy.CONTRACT, known, twice, toy.Request.model_validate({"x": x, "colour": colour}))
 
 
 def effects(explanation: Explanation[Any]) -> dict[str, float]:
@@ -77,7 +77,7 @@ def test_the_largest_effect_comes_first_whatever_its_sign() -> None:
         none: float
         down: float
 
-    case = replace(toy.TOY, request=Request, example={"small": 0.0, "none": 0.0, "down": 0.0})
+    case = replace(toy.CONTRACT, request=Request, example={"small": 0.0, "none": 0.0, "down": 0.0})
     known = Typical({"small": 0.0, "none": 0.0, "down": 0.0}, None)
     explanation = explain(
         case,

@@ -12,7 +12,7 @@ import pytest
 
 import usecases
 from serving import model
-from tests.problems import documents, endpoint, fitted, rows, valid
+from tests.problems import answer, answer_batch, documents, endpoint, fast, fitted, rows, valid
 from training import plan, search
 from usecases.base import Split
 
@@ -38,24 +38,21 @@ def test_zones_change_what_the_model_predicts(candidate: str) -> None:
 
 
 @each_candidate
-def test_zones_change_what_a_saved_model_predicts(candidate: str, tmp_path: Path) -> None:
-    model.save(fitted("taxi", candidate), tmp_path)
-    frame = TAXI.request_frame(valid(TAXI, pairs()))
-    assert distinct(model.predict(TAXI, model.load(tmp_path), frame)) >= 10
+def test_zones_change_what_a_compiled_model_predicts(candidate: str) -> None:
+    requests = valid(TAXI, pairs())
+    assert distinct(fast("taxi", candidate).predict(request) for request in requests) >= 10
 
 
 @each_candidate
 def test_zones_change_the_answer_to_one_request(candidate: str) -> None:
-    ready = endpoint("taxi", candidate)
-    answers = [json.loads(ready.answer(json.dumps(trip).encode())) for trip in pairs()]
-    assert distinct(answer["duration_minutes"] for answer in answers) >= 10
+    answers = [answer(endpoint("taxi", candidate), trip) for trip in pairs()]
+    assert distinct(came["duration_minutes"] for came in answers) >= 10
 
 
 @each_candidate
 def test_zones_change_the_answers_within_a_batch(candidate: str) -> None:
-    body = json.dumps({"rows": pairs()}).encode()
-    answers = json.loads(endpoint("taxi", candidate).answer_batch(body))["predictions"]
-    assert distinct(answer["duration_minutes"] for answer in answers) >= 10
+    answers = answer_batch(endpoint("taxi", candidate), pairs())
+    assert distinct(came["duration_minutes"] for came in answers) >= 10
 
 
 @each_candidate
@@ -81,7 +78,7 @@ def test_the_way_there_and_the_way_back_are_two_trips() -> None:
 
 def test_answering_does_not_change_the_example_that_requests_are_made_from() -> None:
     before = copy.deepcopy(dict(TAXI.example))
-    endpoint("taxi", "ridge").answer(json.dumps(dict(TAXI.example)).encode())
+    answer(endpoint("taxi", "ridge"), dict(TAXI.example))
     endpoint("taxi", "ridge").describe()
     assert dict(TAXI.example) == before
 
@@ -151,4 +148,4 @@ def test_recorded_trips_are_answered_as_the_offline_model_predicts_them() -> Non
     offline = model.predict(TAXI, fitted("taxi", "gradient_boosting"), some)
     body = json.dumps({"rows": documents(TAXI, some)}).encode()
     answers = json.loads(endpoint("taxi", "gradient_boosting").answer_batch(body))["predictions"]
-    assert [answer["duration_minutes"] for answer in answers] == offline.tolist()
+    assert [came["duration_minutes"] for came in answers] == offline.tolist()

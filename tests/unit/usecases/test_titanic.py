@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 import usecases
 from errors import DataError, UsageError
 from serving import model
-from tests.problems import endpoint, fitted, rows, valid
+from tests.problems import answer, endpoint, fitted, rows, valid
 from training import data, search
 from usecases.titanic import example, passengers
 
@@ -112,10 +111,9 @@ def test_women_of_the_first_class_were_likelier_to_survive_than_men_of_the_third
 
 @pytest.mark.parametrize("candidate", CANDIDATES)
 def test_a_passenger_of_whom_little_is_known_is_answered(candidate: str) -> None:
-    body = json.dumps({"Pclass": 3, "Sex": "male"}).encode()
-    answer = json.loads(endpoint("titanic", candidate).answer(body))
-    assert 0 < answer["probability"] < 1
-    assert answer["survived"] is (answer["probability"] >= 0.5)
+    came = answer(endpoint("titanic", candidate), {"Pclass": 3, "Sex": "male"})
+    assert 0 < came["probability"] < 1
+    assert came["survived"] is (came["probability"] >= 0.5)
 
 
 def test_as_likely_as_not_counts_as_survived() -> None:
