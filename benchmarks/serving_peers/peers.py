@@ -29,6 +29,14 @@ MLSERVER = "MLServer"
 MLFLOW = "mlflow models serve"
 FASTAPI_PIN = "fastapi==0.165.0"
 
+# Of the applications that uvicorn runs.
+_PACKAGES = {
+    "fastapi_sklearn": ("uvicorn", "fastapi", "pydantic", "scikit-learn", "pandas"),
+    "fastapi_compiled": ("uvicorn", "fastapi", "pydantic", "onnxruntime"),
+    "bare": ("uvicorn", "msgspec", "onnxruntime"),
+    "echo": ("uvicorn",),
+}
+
 Json = Any
 
 
@@ -81,7 +89,7 @@ def ours(champion: Champion, around: Surroundings, mode: Mode) -> Peer:
         name=OURS,
         about="this project's endpoint: keys, log to PostgreSQL, metrics",
         python=environments.make(environments.FOLDER / "serving" / "endpoint", [], lock=LOCK),
-        packages=("bentoml", "uvicorn", "pydantic", "numpy"),
+        packages=("bentoml", "uvicorn", "pydantic", "onnxruntime"),
         command=command,
         environment=environment,
         folder=champion.sources,
@@ -143,7 +151,7 @@ def _mlflow(champion: Champion) -> Peer:
         MLFLOW,
         "the registered model",
         _sklearn("mlflow"),
-        ("mlflow", "fastapi", "pydantic"),
+        ("mlflow", "fastapi", "scikit-learn", "pandas"),
         [*command.split(), str(champion.mlflow)],
         # The signature of the registered model has the target, too; the pipeline does not look at it.
         ask=lambda row: _question("/invocations", {"dataframe_records": [{**row, "duration": 0.0}]}),
@@ -163,7 +171,7 @@ def _mlserver(champion: Champion) -> Peer:
         MLSERVER,
         "a runtime of its own, no parallel workers",
         _sklearn("mlserver"),
-        ("mlserver", "fastapi", "pydantic"),
+        ("mlserver", "fastapi", "scikit-learn", "pandas"),
         ["-c", "from mlserver.cli import main; main()", "start", str(folder)],
         ask=lambda row: _question("/v2/models/taxi/infer", {"inputs": _tensors(row)}),
         read=lambda answer: float(answer["outputs"][0]["data"][0]),
@@ -180,7 +188,7 @@ def _kserve(champion: Champion) -> Peer:
         KSERVE,
         "a model class of its own",
         _sklearn("kserve"),
-        ("kserve", "fastapi", "pydantic"),
+        ("kserve", "fastapi", "scikit-learn", "pandas"),
         command,
         ask=lambda row: _question("/v1/models/taxi:predict", {"instances": [row]}),
         read=lambda answer: float(answer["predictions"][0]),
@@ -194,7 +202,7 @@ def _bentoml(champion: Champion) -> Peer:
         BENTOML,
         "typed API",
         python,
-        ("bentoml", "pydantic"),
+        ("bentoml", "pydantic", "scikit-learn", "pandas"),
         ["-m", "bentoml", "serve", f"{APPS}.bentoml_typed:Taxi", "--host", HOST, "--port", "{port}"],
         ask=lambda row: _question("/predict", {"trip": row}),
         read=lambda answer: float(answer["duration_minutes"]),
@@ -213,7 +221,7 @@ def _uvicorn(
         name,
         "under uvicorn",
         python,
-        ("uvicorn", *(("fastapi", "pydantic") if app.startswith("fastapi") else ("msgspec",))),
+        _PACKAGES[app],
         [*command, *fast],
         ask=lambda row: _question("/predict", row),
         read=(lambda answer: float(answer["duration_minutes"])) if predicts else None,
