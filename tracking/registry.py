@@ -79,7 +79,8 @@ def register(
     import mlflow
     import mlflow.sklearn
 
-    requests = validation.drop(columns=[PREDICTION])
+    # Not the target, which whoever asks for a prediction does not have.
+    requests = validation[list(profile["columns"])]
     with tempfile.TemporaryDirectory() as folder:
         files = _write_files(Path(folder), provenance, profile, validation)
         logged = mlflow.sklearn.log_model(
