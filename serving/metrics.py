@@ -21,6 +21,7 @@ import mmap
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,7 @@ class Metrics:
     def _claim(self, folder: Path, size: int) -> tuple[int, mmap.mmap]:
         """The first file that no living worker has, made when there is none."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._clear(folder)
         for worker in itertools.count():
             # Never closed: the lock is this worker's until it ends.
             descriptor = os.open(folder / f"{self._pattern}{worker}", os.O_RDWR | os.O_CREAT, 0o600)
@@ -251,6 +253,15 @@ class Metrics:
                 os.pwrite(descriptor, bytes(size), 0)
             return worker, mmap.mmap(descriptor, size)
         raise AssertionError("numbers do not end")
+
+    def _clear(self, folder: Path) -> None:
+        """Remove what other models counted and nobody counts any more."""
+        for path in folder.glob("metrics-*"):
+            if path.name.startswith(self._pattern):
+                continue
+            with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
     def _workers(self) -> Iterator[tuple[int, Any]]:
         """The number and the values of every worker that there is or was."""

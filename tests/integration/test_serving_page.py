@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -22,7 +23,10 @@ from starlette.routing import Mount, Route
 import usecases
 from serving.contract import field_errors
 from serving.explain import Typical, explain
+from serving.http.front import front
 from serving.page import page
+from serving.worker import Surroundings, Worker
+from tests.problems import answer, endpoint
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -71,6 +75,12 @@ def predict_many(requests: list[BaseModel]) -> list[float]:
         sum((place + 1) * number(value) for place, value in enumerate(dict(request).values())) / 10_000
         for request in requests
     ]
+
+
+ENTERED_PLACES = {
+    "taxi": {"PULocationID": "130", "DOLocationID": "7"},
+    "titanic": {"Embarked": "C", "Sex": "male"},
+}
 
 
 @dataclass
@@ -124,26 +134,32 @@ def problem(status: int, title: str, detail: str, errors: Any = ()) -> Response:
 @contextmanager
 def serving(case: Any, values: dict[str, Any] | None = None, key: str | None = None) -> Iterator[Server]:
     server = Server(case, Typical(values or {}, 0.25), key)
-    running = uvicorn.Server(
-        uvicorn.Config(server.application(), port=0, log_level="warning", lifespan="off", ws="none")
+    with running(server.application()) as address:
+        server.address = f"{address}{PREFIX}"
+        yield server
+
+
+@contextmanager
+def running(application: Any) -> Iterator[str]:
+    """The address of an application that is served."""
+    server = uvicorn.Server(
+        uvicorn.Config(application, port=0, log_level="warning", lifespan="off", ws="none")
     )
-    thread = threading.Thread(target=running.run)
+    thread = threading.Thread(target=server.run)
     started = threading.Event()
-    begin = running.startup
+    begin = server.startup
 
     async def startup(*args: Any, **more: Any) -> None:
         await begin(*args, **more)
         started.set()
 
-    running.startup = startup
+    server.startup = startup
     thread.start()
     try:
         assert started.wait(20), "The server did not start."
-        port = running.servers[0].sockets[0].getsockname()[1]
-        server.address = f"http://127.0.0.1:{port}{PREFIX}"
-        yield server
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        running.should_exit = True
+        server.should_exit = True
         thread.join(20)
 
 
@@ -162,7 +178,7 @@ def browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, server: Server, **options: Any) -> Iterator[Page]:
+def opened(browser: Browser, server: Server | Address, **options: Any) -> Iterator[Page]:
     """The page of a server; at its end, that nothing was against its policy or came from elsewhere."""
     context = browser.new_context(reduced_motion="reduce", **options)
     page = context.new_page()
@@ -177,6 +193,13 @@ def opened(browser: Browser, server: Server, **options: Any) -> Iterator[Page]:
     assert complaints == []
     assert [url for url in requested if not url.startswith((server.address, "data:"))] == []
     context.close()
+
+
+@dataclass
+class Address:
+    """A server of which no more is known."""
+
+    address: str
 
 
 def of_the_page(text: str) -> bool:
@@ -202,7 +225,7 @@ def enter(page: Page, name: str, value: str) -> None:
 
 @pytest.mark.parametrize("name", ENTERED)
 def test_the_example_is_filled_in_and_sent_as_it_is(browser: Browser, name: str) -> None:
-    case = usecases.load(name)
+    case = usecases.contract_of(name)
     with serving(case) as server, opened(browser, server) as page:
         assert page.title() == page.locator("h1").inner_text() == case.title
         assert page.locator("#version").inner_text() == "3"
@@ -217,7 +240,7 @@ def test_the_example_is_filled_in_and_sent_as_it_is(browser: Browser, name: str)
 def test_each_single_field_changes_what_is_sent_and_the_answer_that_is_seen(
     browser: Browser, name: str
 ) -> None:
-    case = usecases.load(name)
+    case = usecases.contract_of(name)
     with serving(case) as server, opened(browser, server) as page:
         assert page.locator("#fields label").count() == len(case.request_columns) == len(ENTERED[name])
         before = predict(page)
@@ -232,10 +255,33 @@ def test_each_single_field_changes_what_is_sent_and_the_answer_that_is_seen(
         assert predict(page) == before
 
 
+@pytest.mark.parametrize(("name", "candidate"), [("taxi", "gradient_boosting"), ("titanic", "logistic")])
+def test_an_endpoint_shows_the_answers_of_its_own_model_and_each_place_of_a_trip_changes_them(
+    browser: Browser, name: str, candidate: str
+) -> None:
+    worker = Worker(endpoint(name, candidate), Surroundings(state=None, keys=None, database=None))
+    with running(front(nothing_else, lambda: worker)) as address, opened(browser, Address(address)) as page:
+        seen = [predict(page)]
+        for field_, text in ENTERED_PLACES[name].items():
+            enter(page, field_, text)
+            seen.append(predict(page))
+        assert len(set(seen)) == len(seen)
+        expected = answer(endpoint(name, candidate), dict(usecases.contract_of(name).example))
+        number = next(value for value in expected.values() if isinstance(value, float))
+        shown = [float(text) for text in re.findall(r"\d+\.\d+", seen[0])]
+        assert any(abs(value - number) < 0.01 for value in shown)
+        assert "Version 7" in page.locator("#answered").inner_text()
+        assert page.locator("#effects li, #effects tr").count() == len(ENTERED[name])
+
+
+async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError(f"BentoML was asked for {scope['path']}")
+
+
 def test_an_optional_field_that_is_emptied_goes_as_null_and_one_with_a_default_is_left_to_it(
     browser: Browser,
 ) -> None:
-    with serving(usecases.load("titanic")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("titanic")) as server, opened(browser, server) as page:
         enter(page, "Age", "")
         enter(page, "Embarked", "not given")
         enter(page, "SibSp", "")
@@ -247,7 +293,7 @@ def test_an_optional_field_that_is_emptied_goes_as_null_and_one_with_a_default_i
 
 
 def test_what_is_wrong_is_said_beside_the_field_and_gone_once_it_is_right(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi")) as server, opened(browser, server) as page:
         enter(page, "PULocationID", "999")
         enter(page, "trip_distance", "")
         page.get_by_role("button", name="Predict").click()
@@ -267,7 +313,7 @@ def test_what_is_wrong_is_said_beside_the_field_and_gone_once_it_is_right(browse
 
 
 def test_what_is_no_number_is_not_sent_as_an_empty_field(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi")) as server, opened(browser, server) as page:
         page.get_by_label("passenger_count").press_sequentially("1e")
         page.get_by_role("button", name="Predict").click()
         page.get_by_text("This is not a number.").wait_for()
@@ -275,7 +321,7 @@ def test_what_is_no_number_is_not_sent_as_an_empty_field(browser: Browser) -> No
 
 
 def test_an_endpoint_with_keys_asks_for_one_and_keeps_it_in_this_tab_alone(browser: Browser) -> None:
-    with serving(usecases.load("taxi"), key=KEY) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi"), key=KEY) as server, opened(browser, server) as page:
         assert not page.get_by_label("API key").is_visible()
         page.get_by_role("button", name="Predict").click()
         key = page.get_by_label("API key")
@@ -299,7 +345,7 @@ def test_an_endpoint_with_keys_asks_for_one_and_keeps_it_in_this_tab_alone(brows
 
 
 def test_reasons_are_shown_the_largest_first_with_what_is_typical(browser: Browser) -> None:
-    case = usecases.load("taxi")
+    case = usecases.contract_of("taxi")
     typical = {"trip_distance": 1.8, "passenger_count": 1, "DOLocationID": 236, "PULocationID": 200}
     with serving(case, typical) as server, opened(browser, server) as page:
         predict(page)
@@ -323,7 +369,7 @@ def test_reasons_are_shown_the_largest_first_with_what_is_typical(browser: Brows
 
 
 def test_round_trips_are_counted_and_only_the_last_fifty_drawn(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi")) as server, opened(browser, server) as page:
         for count in range(1, 4):
             predict(page)
             assert page.locator("#spark rect").count() == count
@@ -346,7 +392,10 @@ def arguments(command: str) -> list[str]:
 
 def test_the_command_that_is_copied_sends_what_the_page_sends(browser: Browser) -> None:
     allowed = ["clipboard-read", "clipboard-write"]
-    with serving(usecases.load("titanic")) as server, opened(browser, server, permissions=allowed) as page:
+    with (
+        serving(usecases.contract_of("titanic")) as server,
+        opened(browser, server, permissions=allowed) as page,
+    ):
         enter(page, "Fare", "7.25")
         page.get_by_role("button", name="Copy").click()
         page.get_by_role("button", name="Copied").wait_for()
@@ -358,7 +407,7 @@ def test_the_command_that_is_copied_sends_what_the_page_sends(browser: Browser) 
 
 
 def test_the_browser_runs_and_asks_nothing_else_whatever_gets_into_the_page(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, serving(usecases.load("taxi")) as elsewhere:
+    with serving(usecases.contract_of("taxi")) as server, serving(usecases.contract_of("taxi")) as elsewhere:
         page = browser.new_page()
         page.goto(f"{server.address}/")
         page.evaluate(
@@ -397,7 +446,7 @@ class Echo(BaseModel):
 def tricky() -> Any:
     markup = "<img src=x onerror=document.title='caught'>"
     return replace(
-        usecases.load("taxi"),
+        usecases.contract_of("taxi"),
         title="<script>document.title = 'caught'</script>",
         request=Tricky,
         respond=lambda value: Echo(said=markup, length=value),
@@ -431,7 +480,7 @@ def test_named_codes_truth_values_and_what_a_shell_would_break_at_are_sent_as_me
 
 
 def test_a_server_that_is_gone_is_told_of(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi")) as server, opened(browser, server) as page:
         page.route("**/predict", lambda route: route.abort())
         page.get_by_role("button", name="Predict").click()
         page.get_by_text("The endpoint could not be asked").wait_for()
@@ -442,7 +491,7 @@ def test_a_server_that_is_gone_is_told_of(browser: Browser) -> None:
 
 
 def test_a_page_reached_without_the_slash_at_its_end_asks_the_same_endpoint(browser: Browser) -> None:
-    with serving(usecases.load("taxi")) as server, opened(browser, server) as page:
+    with serving(usecases.contract_of("taxi")) as server, opened(browser, server) as page:
         page.route(
             f"{server.address}", lambda route: route.fulfill(response=route.fetch(url=f"{server.address}/"))
         )
@@ -455,7 +504,7 @@ def test_a_page_reached_without_the_slash_at_its_end_asks_the_same_endpoint(brow
 
 def test_the_whole_form_is_used_by_keyboard_and_fits_a_narrow_screen(browser: Browser) -> None:
     narrow = {"width": 340, "height": 700}
-    with serving(usecases.load("titanic")) as server, opened(browser, server, viewport=narrow) as page:
+    with serving(usecases.contract_of("titanic")) as server, opened(browser, server, viewport=narrow) as page:
         page.get_by_label("Age").focus()
         page.keyboard.press("Enter")
         page.locator("#why").wait_for()
