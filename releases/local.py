@@ -23,6 +23,7 @@ import psutil
 
 from errors import ReleaseError
 from serving import client
+from serving.logs import readable
 from serving.process import DRAIN_SECONDS, GIVEN, SHUTDOWN_SECONDS, short
 
 TARGET = "local"
@@ -212,4 +213,5 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _tail(log: Path) -> str:
-    return "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
+    lines = log.read_text(errors="replace").splitlines()[-15:]
+    return "\n".join(f"  {line}" for told in lines for line in readable(told).splitlines())

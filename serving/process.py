@@ -22,6 +22,7 @@ import argparse
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -34,7 +35,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
 
-from serving import workers
+from serving import connections, logs, workers
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -55,8 +56,13 @@ class Server(uvicorn.Server):
     loop: asyncio.AbstractEventLoop
     draining = False
 
+    def __init__(self, config: uvicorn.Config, limit: logs.Limit) -> None:
+        super().__init__(config)
+        self._limit = limit
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()
+        self._watch = self.loop.create_task(connections.watch(self.server_state, self._limit))
         await super().startup(sockets)
 
     async def go_public(self, public: socket.socket) -> None:
@@ -74,6 +80,7 @@ class Server(uvicorn.Server):
         while self.server_state.connections and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+        self._watch.cancel()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: type[Any] = self.config.http_protocol_class
@@ -104,46 +111,52 @@ def main() -> None:
     ]
     if sum(given) != 1 or (given[2] and None in sockets):
         parser.error("give --port, or --listen, or --private, --release and --lend")
+    limit = logs.set_up()
+    _open_many_files()
     if arguments.port is not None:
-        _serve_port(arguments.bento, arguments.host, arguments.port)
+        _serve_port(arguments.bento, arguments.host, arguments.port, limit)
     elif arguments.listen is not None:
-        _server(_application(arguments.bento)).run(sockets=[socket.socket(fileno=arguments.listen)])
+        server = _server(_application(arguments.bento), limit)
+        server.run(sockets=[socket.socket(fileno=arguments.listen)])
     else:
-        _serve_sockets(arguments.bento, *sockets)
+        _serve_sockets(arguments.bento, *sockets, limit)
 
 
-def _serve_port(bento: Path, host: str, port: int) -> None:
+def _serve_port(bento: Path, host: str, port: int, limit: logs.Limit) -> None:
     count = workers.count()
     if count > 1:
         sys.exit(workers.run(bento, host, port, count))
     # A container's first process is deaf to SIGTERM unless it handles it; once drained, uvicorn repeats it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    _server(_application(bento), host=host, port=port).run()
+    _server(_application(bento), limit, host=host, port=port).run()
 
 
-def _serve_sockets(bento: Path, private: int, release: int, lend: Path) -> None:
+def _serve_sockets(bento: Path, private: int, release: int, lend: Path, limit: logs.Limit) -> None:
     listening = socket.socket(fileno=private)
     served: list[Server] = []
     follow = (socket.socket(fileno=release), served, lend)
     threading.Thread(target=_follow, args=follow, daemon=True).start()
-    server = _server(_application(bento))
+    server = _server(_application(bento), limit)
     served.append(server)
     server.run(sockets=[listening])
 
 
-def _server(application: ASGI3Application, **bind: Any) -> Server:
+def _server(application: ASGI3Application, limit: logs.Limit, **bind: Any) -> Server:
     server = Server(
         uvicorn.Config(
             application,
             **bind,
             loop="uvloop",
-            http="httptools",
+            http=connections.Connection,
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=connections.IDLE_SECONDS,
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        )
+        ),
+        limit,
     )
     server.config.app = _drained(application, server)
     return server
@@ -154,10 +167,8 @@ def _application(bento: Path) -> ASGI3Application:
     from _bentoml_impl.loader import load
     from bentoml._internal.configuration.containers import BentoMLContainer
     from bentoml._internal.context import server_context
-    from bentoml._internal.log import configure_server_logging
     from bentoml._internal.server.metrics.prometheus import PrometheusClient
 
-    configure_server_logging()
     service = load(str(bento), standalone_load=True)
     assert service.bento is not None
     server_context.worker_index = 1
@@ -169,6 +180,15 @@ def _application(bento: Path) -> ASGI3Application:
     # Or else it would look for the files of several processes, which only `bentoml serve` lets them write.
     BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
     return cast("ASGI3Application", service.to_asgi(is_main=True))
+
+
+def _open_many_files() -> None:
+    """Let every connection that is allowed have its descriptor: many systems begin with 1,024 a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 3 * connections.MAX_CONNECTIONS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _follow(release: socket.socket, served: list[Server], lend: Path) -> None:

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from serving import explain, page
 from serving.documents import documents
-from serving.http.messages import Headers, Refused, overloaded
+from serving.http.messages import Headers, Refused, Room, overloaded
 from serving.keys import Keys
 from serving.log.shipper import Shipper
 from serving.log.spool import Spool
@@ -81,8 +81,7 @@ class Worker:
     def __init__(self, endpoint: Endpoint, around: Surroundings) -> None:
         self.endpoint = endpoint
         self.version = str(endpoint.version).encode()
-        self.pending = 0
-        """Requests that are not answered at once."""
+        self.room = Room()
         self.keys = Keys(around.keys)
         self.log: Spool | None = None
         self._shipper: Shipper | None = None
@@ -136,13 +135,11 @@ class Worker:
             and compare_digest(sha256(key).digest(), self._verifier)
         )
 
-    def refused(self, refusal: Refused, call: Call) -> None:
-        """Count a refusal."""
+    def refused(self, refusal: Refused, call: Call, route: str) -> None:
+        """Count and log a refusal, without what the request said: that may be anything."""
         self.metrics.refused(refusal.reason)
-        logger.info(
-            refusal.detail if not refusal.errors else refusal.reason,
-            extra={"request_id": call.id, "trace_id": call.trace, "status": refusal.status},
-        )
+        about = {"request_id": call.id, "trace_id": call.trace, "route": route, "status": refusal.status}
+        logger.info("Refused: %s", refusal.reason, extra=about)
 
     def predicted(self, call: Call, request: BaseModel, output: bytes) -> None:
         """Count and log one prediction, unless a release only verifies what it would be."""
@@ -196,7 +193,7 @@ class Worker:
             detail = "This endpoint keeps no prediction log, so it takes no outcomes."
             raise Refused(503, detail, "unavailable")
         now = time.time()
-        for outcome in found:
+        for outcome in told:
             self.log.outcome(outcome.request_id, outcome.row, outcome.value, now)
         # Written before it is promised.
         self.log.flush()
@@ -211,11 +208,9 @@ class Worker:
         if self._waiting >= MAX_WAITING:
             raise overloaded(f"{MAX_WAITING} batches wait already.")
         self._waiting += 1
-        self.pending += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._turns, work, *arguments)
         finally:
-            self.pending -= 1
             self._waiting -= 1
 
     @cached_property

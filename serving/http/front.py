@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from serving.http import routes
-from serving.http.messages import PROBLEM, Call, Gone, Refused, overloaded, request_ids, send
+from serving.http.messages import PROBLEM, Call, Gone, Refused, request_ids, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,6 @@ INNER = frozenset(("/livez", "/readyz", "/healthz"))
 """What BentoML answers."""
 STATIC = "/static_content/"
 """Where BentoML has the files of the Swagger page."""
-MAX_PENDING = 256
-"""Requests whose body is still to come, or whose batch is being predicted."""
 
 logger = logging.getLogger("modelyard.endpoint")
 
@@ -55,21 +53,15 @@ def front(inner: ASGI3Application, worker: Callable[[], Worker]) -> ASGI3Applica
                 raise _wrong_method(scope, route)
             if route.right:
                 here.admit(call, route.right)
-            if here.pending >= MAX_PENDING:
-                raise overloaded(f"{MAX_PENDING} requests are under way.")
             if route.limit:
-                here.pending += 1
-                try:
-                    await call.read(receive, route.limit)
-                finally:
-                    here.pending -= 1
+                await call.read(receive, route.limit, here.room)
             found = route.handle(here, call)
             content_type, body, more = found if isinstance(found, tuple) else await found
             status = 200
             await send(sender, status, content_type, body, [*headers, *more])
         except Refused as refusal:
             status = refusal.status
-            here.refused(refusal, call)
+            here.refused(refusal, call, route.name)
             await send(sender, status, refusal.content_type, refusal.body(), [*headers, *refusal.headers])
         except Gone:
             status = 499
@@ -78,6 +70,7 @@ def front(inner: ASGI3Application, worker: Callable[[], Worker]) -> ASGI3Applica
             failure = Refused(500, f"The endpoint failed; its log has more on request {call.id}.", "failed")
             await send(sender, status, PROBLEM, failure.body(), headers)
         finally:
+            here.room.taken -= call.held
             here.metrics.end(route.name, status, perf_counter() - call.began)
 
     async def application(scope: Scope, receive: ASGIReceiveCallable, sender: ASGISendCallable) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from itertools import count
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from serving.contract import FieldError
@@ -22,6 +22,8 @@ JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 BODY_SECONDS = 10.0
 """Time for a body to arrive."""
+MAX_HELD_BYTES = 128_000_000
+"""Of all bodies that arrive piece by piece, until they are answered."""
 RETRY_SECONDS = 1
 """What a client that comes at a bad time is asked to wait."""
 
@@ -66,11 +68,15 @@ class Gone(Exception):
 class Call:
     """A request: what its headers say that matters here, and its body once it was read."""
 
-    __slots__ = ("began", "body", "header_length", "id", "key", "length", "trace", "type", "verifies")
+    __slots__ = (
+        "began", "body", "held", "header_length", "id", "key", "length", "trace", "type", "verifies"
+    )
 
     def __init__(self, scope: HTTPScope, began: float, ids: Iterator[str]) -> None:
         self.began = began
         """By time.perf_counter."""
+        self.held = 0
+        """Bytes of the body that were taken from the room for bodies."""
         self.type = b""
         self.key: bytes | None = None
         self.id = self.trace = ""
@@ -99,43 +105,48 @@ class Call:
                 self.header_length = value.decode("latin-1")
         self.id = self.id or next(ids)
 
-    async def read(self, receive: ASGIReceiveCallable, limit: int) -> None:
+    async def read(self, receive: ASGIReceiveCallable, limit: int, room: Room) -> None:
         """Read the body, of which at most `limit` bytes are ever held.
 
         Raises:
-            Refused: it is larger, or takes too long.
+            Refused: it is larger, takes too long, or bodies of others have all the room.
             Gone: the client hung up.
         """
         if self.length > limit:
             raise _too_large(limit)
-        message = await receive()
+        message: Any = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             self.body = message["body"]
             if len(self.body) > limit:
                 raise _too_large(limit)
             return
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                self.body = await self._rest(message, receive, limit)
-        except TimeoutError:
-            raise Refused(
-                408,
-                f"The body did not arrive within {BODY_SECONDS:.0f} s.",
-                "timeout",
-                headers=[(b"connection", b"close")],
-            ) from None
-
-    async def _rest(self, message: Any, receive: ASGIReceiveCallable, limit: int) -> bytes:
         body = bytearray()
-        while True:
-            if message["type"] == "http.disconnect":
-                raise Gone
-            body += message["body"]
+        while message["type"] == "http.request":
+            piece = message["body"]
+            body += piece
+            self.held += len(piece)
+            room.taken += len(piece)
             if len(body) > limit:
                 raise _too_large(limit)
             if not message.get("more_body"):
-                return bytes(body)
+                self.body = bytes(body)
+                return
+            if room.taken > MAX_HELD_BYTES:
+                raise overloaded("Too many large bodies are here at once.")
+            # The server comes back each second, with or without a piece.
+            if perf_counter() - self.began > BODY_SECONDS:
+                closing = [(b"connection", b"close")]
+                detail = f"The body did not arrive within {BODY_SECONDS:.0f} s."
+                raise Refused(408, detail, "timeout", headers=closing)
             message = await receive()
+        raise Gone
+
+
+class Room:
+    """Memory for bodies that arrive piece by piece."""
+
+    taken = 0
+    """Bytes of all that are not answered yet."""
 
 
 def request_ids() -> Iterator[str]:
@@ -171,4 +182,4 @@ def overloaded(detail: str) -> Refused:
 
 def _too_large(limit: int) -> Refused:
     detail = f"The body may have at most {limit:,} bytes; send fewer rows at once."
-    return Refused(413, detail, "too_large", headers=[(b"connection", b"close")])
+    return Refused(413, detail, "too_large")

@@ -152,7 +152,7 @@ def _refusal(error: ValidationError, body: bytes) -> Refused:
 
 
 UNKNOWN = Route("other", ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"), _unknown)
-_GET, _POST = ("GET",), ("POST",)
+_GET, _POST = ("GET", "HEAD"), ("POST",)
 _ROUTES = {
     "/predict": Route("predict", _POST, _predict, "predict", MAX_BODY_BYTES),
     "/predict_batch": Route("predict_batch", _POST, _predict_batch, "predict", MAX_TABLE_BYTES),
