@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from serving.http import routes
-from serving.http.messages import PROBLEM, Call, Gone, Refused, request_ids, send
+from serving.http.messages import PROBLEM, Call, Gone, InferenceRefused, Refused, request_ids, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,8 @@ def front(inner: ASGI3Application, worker: Callable[[], Worker]) -> ASGI3Applica
         except Refused as refusal:
             status = refusal.status
             here.refused(refusal, call, route.name)
+            if route.name == "infer":
+                refusal = InferenceRefused(status, refusal.detail, refusal.reason, headers=refusal.headers)
             await send(sender, status, refusal.content_type, refusal.body(), [*headers, *refusal.headers])
         except Gone:
             status = 499

@@ -61,6 +61,16 @@ class Refused(Exception):
         return json.dumps(problem, ensure_ascii=False).encode()
 
 
+class InferenceRefused(Refused):
+    """A refusal in the form of the Open Inference Protocol."""
+
+    content_type = JSON
+
+    def body(self) -> bytes:
+        """`{"error": …}`"""
+        return json.dumps({"error": self.detail}, ensure_ascii=False).encode()
+
+
 class Gone(Exception):
     """The client hung up before it had sent its request."""
 
@@ -69,7 +79,7 @@ class Call:
     """A request: what its headers say that matters here, and its body once it was read."""
 
     __slots__ = (
-        "began", "body", "held", "header_length", "id", "key", "length", "trace", "type", "verifies"
+        "began", "body", "encoding", "held", "header_length", "id", "key", "length", "trace", "type", "verifies"
     )
 
     def __init__(self, scope: HTTPScope, began: float, ids: Iterator[str]) -> None:
@@ -77,7 +87,7 @@ class Call:
         """By time.perf_counter."""
         self.held = 0
         """Bytes of the body that were taken from the room for bodies."""
-        self.type = b""
+        self.type = self.encoding = b""
         self.key: bytes | None = None
         self.id = self.trace = ""
         self.length = -1
@@ -90,6 +100,8 @@ class Call:
                 self.type = value
             elif name == b"content-length":
                 self.length = int(value)
+            elif name == b"content-encoding":
+                self.encoding = b"" if value.lower() == b"identity" else value
             elif name == b"authorization":
                 if value[:7].lower() == b"bearer ":
                     self.key = value[7:].strip()
@@ -109,11 +121,14 @@ class Call:
         """Read the body, of which at most `limit` bytes are ever held.
 
         Raises:
-            Refused: it is larger, takes too long, or bodies of others have all the room.
+            Refused: it is larger, compressed, takes too long, or bodies of others have all the room.
             Gone: the client hung up.
         """
         if self.length > limit:
             raise _too_large(limit)
+        if self.encoding:
+            came = f"{self.encoding.decode('latin-1')!r}"[:100]
+            raise Refused(415, f"Bodies are taken without a Content-Encoding; it is {came}.", "invalid")
         message: Any = await receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             self.body = message["body"]

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from serving import explain
-from serving.contract import MAX_BODY_BYTES, MAX_TABLE_BYTES, field_errors
+from serving.contract import MAX_BODY_BYTES, MAX_TABLE_BYTES, FieldError, field_errors
 from serving.http import tables
 from serving.http.messages import JSON, Headers, Refused
 from serving.http.swagger import swagger
 from serving.outcomes import Accepted, Outcomes
+from serving.repeated import repeated
 
 if TYPE_CHECKING:
     from serving.http.messages import Call
@@ -116,15 +117,26 @@ def _valid(validate: Callable[[bytes], Any], call: Call) -> Any:
     """The body, valid.
 
     Raises:
-        Refused: it is not declared as JSON, is none, or not what the endpoint takes.
+        Refused: it is not declared as JSON, is none, says something twice, or is not what the endpoint takes.
     """
     if not _is_json(call):
         came = f"{call.type.decode('latin-1')!r}"[:100] if call.type else "none"
         raise Refused(415, f"The header Content-Type must be application/json; it is {came}.", "invalid")
     try:
-        return validate(call.body)
+        valid = validate(call.body)
     except ValidationError as error:
         raise _refusal(error, call.body) from None
+    if key := repeated(call.body, _keys(valid)):
+        twice = FieldError(field=key, message="Is given more than once.")
+        raise Refused(422, f"The request is not valid; look at {key}.", "invalid", errors=[twice])
+    return valid
+
+
+def _keys(valid: Any) -> int:
+    """How many keys of objects a valid body has; rows lie in one that has one key."""
+    if isinstance(valid, list):
+        return 1 + sum(len(row.__pydantic_fields_set__) for row in valid)
+    return len(valid.__pydantic_fields_set__)
 
 
 def _is_json(call: Call) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from errors import DataError
 from serving import arrow, arrow_answer, columns, inference_protocol
 from serving.contract import FieldError
-from serving.http.messages import JSON, Headers, Refused
+from serving.http.messages import JSON, Headers, InferenceRefused, Refused
 
 if TYPE_CHECKING:
     from serving.columns import Array
@@ -23,20 +23,6 @@ _PATH = re.compile(
     r"/v2(?:/(?P<health>health/live|health/ready)"
     r"|/models/(?P<model>[^/]{1,200})(?:/versions/(?P<version>[^/]{1,100}))?(?:/(?P<what>ready|infer))?)?/?"
 )
-
-
-class InferenceRefused(Refused):
-    """A refusal in the protocol's own form."""
-
-    content_type = JSON
-
-    def __init__(self, error: inference_protocol.Refused) -> None:
-        super().__init__(error.status, str(error), "invalid")
-        self._body = error.body
-
-    def body(self) -> bytes:
-        """`{"error": …}`"""
-        return self._body
 
 
 async def predict_table(worker: Worker, call: Call) -> tuple[bytes, bytes, Headers]:
@@ -115,7 +101,7 @@ async def _infer(
             inference_protocol.infer, seen, worker.endpoint.rules, call.body, headers
         )
     except inference_protocol.Refused as error:
-        raise InferenceRefused(error) from None
+        raise InferenceRefused(error.status, str(error), "invalid") from None
     assert seen.columns is not None
     await worker.predicted_columns(call, worker.endpoint.rules, seen.columns, seen.values)
     content_type = more.pop("content-type").encode()
@@ -126,7 +112,7 @@ def _find(worker: Worker, model: str, version: str | None) -> None:
     try:
         inference_protocol.find(worker.endpoint, model, version)
     except inference_protocol.Refused as error:
-        raise InferenceRefused(error) from None
+        raise InferenceRefused(error.status, str(error), "invalid") from None
 
 
 @dataclass
