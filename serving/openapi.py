@@ -63,7 +63,8 @@ def openapi(contract: Contract, version: int) -> dict[str, Any]:
             "title": contract.title,
             "version": str(version),
             "description": f"Version {version} of the model `{contract.name}`. Existing clients of the Open "
-            f"Inference Protocol ask `v2/models/{contract.name}/infer`.",
+            f"Inference Protocol ask `v2/models/{contract.name}/infer`. Integers are written without a "
+            "point, `2` and not `2.0`; a field that is given twice is refused.",
         },
         "servers": [{"url": "."}],
         "paths": {
@@ -105,7 +106,7 @@ _REFUSALS = {
     "403": "The key does not allow this.",
     "408": "The body did not arrive in time.",
     "413": "The body is too large.",
-    "415": "The Content-Type is not taken here.",
+    "415": "The Content-Type is not taken here, or there is a Content-Encoding.",
     "422": "The request is not valid; the fields to blame are named.",
     "503": "Too much to do; Retry-After says when to come again.",
 }
@@ -114,20 +115,15 @@ _HEADERS = {
     "X-Request-ID": {"description": "What outcomes name the prediction by.", "schema": {"type": "string"}},
 }
 _PARAMETERS = [
-    {
-        "name": name,
-        "in": "header",
-        "required": False,
-        "description": description,
-        "schema": {"type": "string", "pattern": pattern},
-    }
-    for name, description, pattern in (
-        ("X-Request-ID", "An id of your own instead of the endpoint's.", "^[A-Za-z0-9._-]{1,64}$"),
+    # Without patterns: a value of another form is no mistake that a request is refused for.
+    {"name": name, "in": "header", "required": False, "description": said, "schema": {"type": "string"}}
+    for name, said in (
         (
-            "traceparent",
-            "W3C trace context; its trace id is logged.",
-            "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$",
+            "X-Request-ID",
+            "An id of your own instead of the endpoint's: up to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`; "
+            "anything else is ignored.",
         ),
+        ("traceparent", "W3C trace context; its trace id is logged. Anything else is ignored."),
     )
 ]
 _KEYS = {
