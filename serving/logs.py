@@ -37,7 +37,7 @@ class Lines(logging.Formatter):
         line |= {name: value for name in _EXTRA if (value := getattr(record, name, None))}
         if record.exc_info and record.exc_info[0] is not None:
             line["exception"] = _cut("".join(traceback.format_exception(*record.exc_info)).rstrip())
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, default=str)
 
 
 class Limit(logging.Filter):
