@@ -35,6 +35,12 @@ class Settings(BaseSettings):
         "of their secrets; another one is refused. "
         "Unset: an embedded server under the home folder.",
     )
+    predictions_url: SecretStr | None = Field(
+        default=None,
+        description="How endpoints in a cluster reach the database that they log predictions to, "
+        "`postgresql://modelyard_endpoint:password@host:port/modelyard`; `stacks.platform.migrate` makes "
+        "this role, or renews its password. Unset: it makes none.",
+    )
     endpoint_host: str = Field(
         default="127.0.0.1",
         description="Address that local endpoints listen on; 127.0.0.1 keeps them to this machine.",
@@ -48,7 +54,8 @@ class Settings(BaseSettings):
     keep_predictions: int = Field(
         default=90,
         ge=1,
-        description="How many days of predictions, and of what came true of them, `gc` leaves.",
+        description="How many days of predictions, and of what came true of them, `gc` leaves; and "
+        "`upkeep.databases save`, which has them once more before.",
     )
 
     api_key: SecretStr | None = Field(

@@ -228,6 +228,15 @@ class ExistingSecret(Model):
     """Name of your own; empty: one is made at the first installation, and kept."""
 
 
+class PredictionLog(Model):
+    """Every prediction of endpoints, and what came true of it, in the database `modelyard`."""
+
+    existing_secret: NameOrNone = ""
+    """Secret with `url`, by which endpoints log to an external PostgreSQL; empty: they do not."""
+    keep_days: int = Field(default=90, ge=1)
+    """How many days of it the nightly backup leaves."""
+
+
 class Namespaces(Model):
     """Of pipelines and of endpoints."""
 
@@ -348,6 +357,8 @@ class Values(Model):
     """Tables, made and migrated."""
     backup: Backup = Backup()
     """Databases, saved."""
+    prediction_log: PredictionLog = PredictionLog()
+    """Predictions, logged."""
     namespaces: Namespaces = Namespaces()
     """Of pipelines and endpoints."""
     pipelines: Place = Place(namespace="modelyard-pipelines")

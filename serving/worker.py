@@ -42,7 +42,8 @@ VERIFIER_LENGTH = 43
 """Characters of a release's own key; those that `keys` makes are longer."""
 MAX_WAITING = 4
 """Batches that wait for their turn; more are refused."""
-_LAST_SECONDS = 5.0
+LAST_SECONDS = 5.0
+"""Time to ship the rest of the log at the end."""
 _TICKS = 10
 """Of flushing, between two looks at the file of keys."""
 
@@ -65,14 +66,22 @@ class Surroundings:
 
 
 def surroundings() -> Surroundings:
-    """As the environment has them now: MODELYARD_ENDPOINT_STATE, _KEYS, _DATABASE and _VERIFIER."""
+    """As the environment has them now: MODELYARD_ENDPOINT_STATE, _KEYS, _DATABASE and _VERIFIER.
+
+    A database's file that is not there means no log, until the next start: a log that is kept for a database
+    which may never come would fill the disk.
+    """
 
     def path(name: str) -> Path | None:
         value = os.environ.get(f"MODELYARD_ENDPOINT_{name}")
         return Path(value) if value else None
 
     verifier = bytes.fromhex(os.environ.get("MODELYARD_ENDPOINT_VERIFIER", "")) or None
-    return Surroundings(path("STATE"), path("KEYS"), path("DATABASE"), verifier)
+    database = path("DATABASE")
+    if database is not None and not database.exists():
+        logger.warning("Nothing is logged: there is no %s; start the endpoint anew once there is", database)
+        database = None
+    return Surroundings(path("STATE"), path("KEYS"), database, verifier)
 
 
 class Worker:
@@ -108,7 +117,7 @@ class Worker:
         """Write and ship what is left, within seconds."""
         self._turns.shutdown(cancel_futures=True)
         if self._shipper is not None:
-            self._shipper.close(_LAST_SECONDS)
+            self._shipper.close(LAST_SECONDS)
 
     def admit(self, call: Call, right: str) -> None:
         """Let whoever has the call's key do what `right` is for.

@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-_CPU_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+_GROUPS = Path("/sys/fs/cgroup")
+_CPU_LIMIT = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
+"""Files with a quota and its period: of control groups of version 2, and of version 1."""
 _SOON = 5.0
 """A worker that ends within these seconds of its start is broken; starting it again would hide that."""
 
@@ -21,16 +23,18 @@ logger = logging.getLogger("modelyard.endpoint")
 def count() -> int:
     """Workers for this container: one a core of its CPU limit; one without, as others share the node."""
     asked = os.environ.get("MODELYARD_ENDPOINT_WORKERS")
-    return int(asked) if asked else whole_cores(_CPU_LIMIT)
+    return int(asked) if asked else whole_cores(_GROUPS)
 
 
-def whole_cores(limit: Path) -> int:
-    """Whole cores that a control group's `cpu.max` allows, at least one."""
-    try:
-        quota, period = limit.read_text().split()
-    except FileNotFoundError:
-        return 1
-    return 1 if quota == "max" else max(1, int(quota) // int(period))
+def whole_cores(groups: Path) -> int:
+    """Whole cores that the control groups mounted at `groups` allow, at least one."""
+    for names in _CPU_LIMIT:
+        try:
+            quota, period = " ".join((groups / name).read_text() for name in names).split()
+        except FileNotFoundError:
+            continue
+        return 1 if quota in ("max", "-1") else max(1, int(quota) // int(period))
+    return 1
 
 
 def run(bento: Path, host: str, port: int, workers: int) -> int:

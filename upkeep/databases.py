@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import settings
-from db import databases, dump
+from db import databases, dump, predictions
 from db.migrate import upgrade
 from db.session import advisory_lock, connect
 from errors import ModelyardError, UsageError
@@ -45,7 +45,8 @@ class Backup(archive.Manifest):
 def save(settings: Settings) -> tuple[str, Backup]:
     """Write the databases, as they are together at one moment, into the bucket; returns the backup's name.
 
-    Work may go on. Of earlier backups so many are kept as the settings say, of the newest.
+    Work may go on. Of earlier backups so many are kept as the settings say, of the newest; then days of the
+    prediction log that are older than the settings say are dropped.
 
     Raises:
         UsageError: the settings name no bucket.
@@ -79,6 +80,7 @@ def save(settings: Settings) -> tuple[str, Backup]:
         )
         store.write(_manifest(name), io.BytesIO(manifest.model_dump_json(indent=2).encode()))
         _clear(store, settings.keep_backups)
+    predictions.drop_older(found.modelyard, settings.keep_predictions)
     return name, manifest
 
 

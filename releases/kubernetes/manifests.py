@@ -23,6 +23,7 @@ Manifest = dict[str, Any]
 
 _CANARY = "-canary"
 _KEYS = "-keys"
+_VERIFIER = "MODELYARD_ENDPOINT_VERIFIER"
 
 # What stands in the files for the use case and for its image.
 _NAME, _IMAGE = "endpoint", "modelyard-endpoint"
@@ -78,13 +79,22 @@ def weighted(manifests: Sequence[Manifest], share: float) -> list[Manifest]:
     return routes
 
 
-def canary(manifests: Sequence[Manifest], *, replicas: int, traffic: bool) -> Manifest:
-    """The Deployment beside that of `manifests`: the same pods under other labels."""
+def canary(
+    manifests: Sequence[Manifest], *, replicas: int, traffic: bool, verifier: str | None = None
+) -> Manifest:
+    """The Deployment beside that of `manifests`: the same pods under other labels.
+
+    `verifier` is the SHA-256, in hex, of a key that these pods let their release ask by, whatever keys they
+    demand of others.
+    """
     (stable,) = of_kind(manifests, "Deployment")
     made: Manifest = _replaced(stable, {"stable": "canary"})
     made["metadata"]["name"] += _CANARY
     made["spec"]["replicas"] = replicas
     made["spec"]["template"]["metadata"]["labels"][TRAFFIC] = "on" if traffic else "off"
+    if verifier is not None:
+        (container,) = made["spec"]["template"]["spec"]["containers"]
+        container["env"].append({"name": _VERIFIER, "value": verifier})
     return made
 
 

@@ -16,9 +16,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import usecases
 from errors import ModelyardError, ReleaseError, UsageError
 from releases.earlier import earlier, serving
 from releases.kubernetes import canary as canaries
@@ -74,6 +74,8 @@ class _Work:
     seconds: dict[str, float] = field(default_factory=dict)
     rolled: bool = False
     """Whether the Deployment may run the new image by now."""
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    """What the pods beside the Deployment's let this release ask by."""
 
     @property
     def rendered(self) -> list[manifests.Manifest]:
@@ -124,7 +126,7 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
             with work.stage("candidate ready"):
                 pod = _candidate(work)
             with work.stage("verified"), reach(place, pod) as url:
-                verified = verify(url, package)
+                verified = verify(url, package, work.key)
             if canary is not None:
                 with work.stage("canary"):
                     reason = _watch(work, number, canary)
@@ -260,7 +262,12 @@ def _candidate(work: _Work) -> Any:
 
 
 def _beside(work: _Work, *, replicas: int, traffic: bool) -> list[Any]:
-    deployment = manifests.canary(work.rendered, replicas=replicas, traffic=traffic)
+    deployment = manifests.canary(
+        work.rendered,
+        replicas=replicas,
+        traffic=traffic,
+        verifier=sha256(work.key.encode()).hexdigest(),
+    )
     work.lease.require()
     work.objects.apply([deployment])
     return work.objects.wait(
@@ -329,10 +336,9 @@ def _roll_out(work: _Work) -> None:
             name, STABLE, work.wanted.image, work.place.ready_seconds, work.lease.require
         )
     with work.stage("every pod checked"):
-        example = dict(usecases.load(work.wanted.use_case).example)
         for pod in pods:
             with reach(work.place, pod) as url, client.connect(url) as endpoint:
-                answered = endpoint.predict(example)["model_version"]
+                answered = endpoint.model()["model_version"]
             if answered != work.wanted.model_version:
                 raise ReleaseError(
                     f"The pod {pod.metadata.name} should serve version {work.wanted.model_version} of {name} "

@@ -5,10 +5,14 @@ Databases, tables, login and bucket; whatever is there already stays. Several at
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import make_url
 
 import settings
 from db import databases
+from errors import DatabaseError, UsageError
 from stacks.platform import credentials, process
 
 if TYPE_CHECKING:
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from stacks.platform.credentials import Credentials
 
 WAIT_SECONDS = 120
+
+logger = logging.getLogger("modelyard")
 
 
 def migrate(settings: Settings) -> None:
@@ -34,7 +40,7 @@ def migrate(settings: Settings) -> None:
 
 
 def make_tables(settings: Settings, login: Credentials) -> None:
-    """The three databases with all their tables, as this version wants them, and the login of both pages.
+    """The three databases with all their tables, as this version wants them, and all logins.
 
     Raises:
         DatabaseError, StackError: PostgreSQL cannot be used.
@@ -48,6 +54,27 @@ def make_tables(settings: Settings, login: Credentials) -> None:
     credentials.teach_zenml(login, found.zenml)
     session.open_tracking(found)
     credentials.teach_mlflow(login, found.mlflow)
+    if settings.predictions_url is not None:
+        _let_endpoints_log(found.modelyard, settings.predictions_url.get_secret_value())
+
+
+def _let_endpoints_log(url: str, login: str) -> None:
+    """Make the role of the URL `login`; without one that may make roles, endpoints log nothing, and serve."""
+    from db import predictions
+    from db.session import advisory_lock
+
+    user, password = make_url(login).username, make_url(login).password
+    if user != predictions.ROLE or not password:
+        raise UsageError(
+            "MODELYARD_PREDICTIONS_URL has to be of the user "
+            f"{predictions.ROLE} with a password, postgresql://{predictions.ROLE}:PASSWORD@HOST/modelyard; "
+            f"it is of the user {user}."
+        )
+    try:
+        with advisory_lock(url, "login of endpoints", wait=True):
+            predictions.make_role(url, str(password))
+    except DatabaseError as error:
+        logger.warning("Endpoints cannot log predictions: %s", error)
 
 
 def main() -> None:

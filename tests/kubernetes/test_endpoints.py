@@ -154,14 +154,12 @@ def test_there_is_no_way_back_to_what_never_served(place: Place) -> None:
 
 SLOW = """
 import asyncio as _asyncio
-import os as _os
-import starlette.responses as _responses
-_call = _responses.Response.__call__
-async def _slowly(self, scope, receive, send):
-    if scope["path"] == "/predict":
-        await _asyncio.sleep({seconds})
-    await _call(self, scope, receive, send)
-_responses.Response.__call__ = _slowly
+import serving.http.messages as _messages
+_send = _messages.send
+async def _slowly(*arguments):
+    await _asyncio.sleep({seconds})
+    await _send(*arguments)
+_messages.send = _slowly
 """
 
 
@@ -170,7 +168,7 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "crashes at its start": ({"service.py": "raise SystemExit('no licence')"}, "ended with exit code"),
     "never gets ready": ({"service.py": "import time; time.sleep(3600)"}, "was not ready after 15 s"),
     "is too slow": (
-        {"serving/http.py": SLOW.format(seconds=0.7)},
+        {"serving/http/front.py": SLOW.format(seconds=0.7)},
         "too slow",
     ),
 }
@@ -228,7 +226,9 @@ def test_a_canary_that_does_as_well_takes_the_place_of_the_others(
 def test_a_canary_that_is_slower_is_withdrawn_without_a_failed_request(
     platform: Platform, place: Place, rate: float, folder: Path, say: Say
 ) -> None:
-    slower = endpoints.version(platform, folder, 21, 1.0, {"serving/http.py": SLOW.format(seconds=0.05)})
+    slower = endpoints.version(
+        platform, folder, 21, 1.0, {"serving/http/front.py": SLOW.format(seconds=0.05)}
+    )
     with unharmed(platform, rate, say, "a canary withdrawn") as counts:
         outcome = release(place, slower.wanted, slower.content, Canary(0.1, 10))
     assert outcome.withdrawn is not None

@@ -21,14 +21,16 @@ REACHED = {
     "step": {"zenml", "mlflow", "s3", PUBLIC},
     "orchestrator": {"zenml", "mlflow", "s3", PUBLIC, API},
     "pipelines": {"zenml", "mlflow", "s3", PUBLIC},
-    "endpoint": set(),
+    "endpoint": {"postgresql"},
+    "guest": set(),
     "neighbour": set(),
     "elsewhere": {PUBLIC, API},
     "walled": {PUBLIC, API, "elsewhere"},
 }
 """Who asks → all that it reaches, besides names and itself.
 
-`pipelines` and `neighbour` are pods without a role in the namespaces of pipelines and of the release. Those
+`pipelines`, `guest` and `neighbour` are pods without a role in the namespaces of pipelines, of endpoints and of
+the release. Those
 called `elsewhere` and `walled` are in another one, where a policy of the test lets nobody into `walled`.
 That `walled` reaches `elsewhere` shows that what listens in these pods can be heard.
 """
@@ -58,7 +60,8 @@ def asking(platform: Platform, elsewhere: str) -> Iterator[dict[str, tuple[str, 
         Probe(platform.pipelines, "step", {role: "step"}, f"{platform.release}-step"),
         Probe(platform.pipelines, "orchestrator", {role: "orchestrator"}, f"{platform.release}-orchestrator"),
         Probe(platform.pipelines, "pipelines"),
-        Probe(platform.inference, "endpoint", {"app": "taxi"}),
+        Probe(platform.inference, "endpoint", {"app.kubernetes.io/part-of": "modelyard"}),
+        Probe(platform.inference, "guest"),
         Probe(platform.namespace, "neighbour"),
         Probe(elsewhere, "elsewhere"),
         Probe(elsewhere, "walled", {"walled": "in"}),

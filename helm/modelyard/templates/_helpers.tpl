@@ -76,6 +76,8 @@ securityContext:
 {{- define "modelyard.secret.login" }}{{ .Values.login.existingSecret | default (printf "%s-login" .Release.Name) }}{{ end }}
 {{- define "modelyard.secret.keys" }}{{ .Values.keys.existingSecret | default (printf "%s-keys" .Release.Name) }}{{ end }}
 {{- define "modelyard.secret.s3" }}{{ .Values.s3.existingSecret | default (printf "%s-s3" .Release.Name) }}{{ end }}
+{{/* With the URL by which endpoints log predictions; none: they do not. */}}
+{{- define "modelyard.secret.predictions" }}{{ .Values.predictionLog.existingSecret | default (ternary (printf "%s-endpoint-database" .Release.Name) "" .Values.postgresql.enabled) }}{{ end }}
 
 {{- define "modelyard.s3.endpoint" -}}
 {{- if .Values.s3.enabled }}http://{{ .Release.Name }}-s3.{{ .Release.Namespace }}.svc:7070
@@ -104,6 +106,9 @@ securityContext:
 - {name: PGSSLROOTCERT, value: /etc/modelyard/postgresql-ca/ca.crt}
 {{- end }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_DATABASE_URL" (include "modelyard.secret.database" .) (ternary .Values.postgresql.key "url" (ne .Values.postgresql.existingSecret ""))) }}
+{{- with include "modelyard.secret.predictions" . }}
+{{ include "modelyard.fromSecret" (list "MODELYARD_PREDICTIONS_URL" . "url") }}
+{{- end }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_PASSWORD" (include "modelyard.secret.login" .) "password") }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_ENCRYPTION_KEY" (include "modelyard.secret.keys" .) "encryption-key") }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_SIGNING_KEY" (include "modelyard.secret.keys" .) "signing-key") }}

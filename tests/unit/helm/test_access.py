@@ -23,17 +23,25 @@ def test_every_secret_that_pods_read_is_made_or_is_named_by_the_values(objects: 
             value for value in charts.environment(container).values() if isinstance(value, tuple)
         ]:
             assert secret in existing or key in made[secret]
-    assert ("modelyard-secrets-copy" in jobs) == ("modelyard-s3" in made)
+    copied = made.keys() & {"modelyard-s3", "modelyard-endpoint-database"}
+    assert ("modelyard-secrets-copy" in jobs) == bool(copied)
 
 
 def test_secrets_are_made_before_pods_and_copied_once_there_is_a_namespace(objects: list[Object]) -> None:
     made = asked(objects, "modelyard-secrets")
     assert {(item["namespace"], item["name"]) for item in made} == {
-        (RELEASE, f"modelyard-{name}") for name in ("database", "login", "keys", "s3")
+        (RELEASE, f"modelyard-{name}") for name in ("database", "login", "keys", "s3", "endpoint-database")
     }
-    (copy,) = asked(objects, "modelyard-secrets-copy")
-    assert (copy["namespace"], copy["name"]) == (PIPELINES, "modelyard-s3")
-    assert copy["from"] == {"namespace": RELEASE, "name": "modelyard-s3"}
+    copies = {
+        (each["namespace"], each["name"]): each["from"] for each in asked(objects, "modelyard-secrets-copy")
+    }
+    assert copies == {
+        (PIPELINES, "modelyard-s3"): {"namespace": RELEASE, "name": "modelyard-s3"},
+        (INFERENCE, "modelyard-endpoint-database"): {
+            "namespace": RELEASE,
+            "name": "modelyard-endpoint-database",
+        },
+    }
     when = {
         each["metadata"]["name"]: each["metadata"]["annotations"]["helm.sh/hook"]
         for each in charts.of_kind(objects, "Job")
@@ -55,19 +63,43 @@ def test_whatever_is_a_hook_ends_with_it(objects: list[Object]) -> None:
         assert hook["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
 
 
-def test_where_all_secrets_exist_no_job_makes_any() -> None:
-    objects = charts.render(
-        *(f"{key}.existingSecret=mine-{key}" for key in ("postgresql", "s3", "login", "keys"))
-    )
-    assert not any("helm.sh/hook" in each["metadata"].get("annotations", {}) for each in objects)
+def test_where_all_secrets_exist_no_job_makes_any_and_one_is_copied_to_where_endpoints_find_it() -> None:
+    values = ("postgresql", "s3", "login", "keys", "predictionLog")
+    objects = charts.render(*(f"{key}.existingSecret=mine-{key.lower()}" for key in values))
+    hooks = {
+        each["metadata"]["name"]
+        for each in objects
+        if "helm.sh/hook" in each["metadata"].get("annotations", {})
+    }
+    assert hooks == {"modelyard-secrets-copy"}
+    (copy,) = asked(objects, "modelyard-secrets-copy")
+    assert (copy["namespace"], copy["name"]) == (INFERENCE, "modelyard-endpoint-database")
+    assert copy["from"] == {"namespace": RELEASE, "name": "mine-predictionlog"}
     environment = charts.environment(charts.containers(objects)["zenml"])
     named = {value for value in environment.values() if isinstance(value, tuple)}
-    assert {secret for secret, _ in named} == {"mine-postgresql", "mine-s3", "mine-login", "mine-keys"}
+    assert {secret for secret, _ in named} == {f"mine-{key.lower()}" for key in values}
 
 
-def test_who_makes_secrets_may_make_them_and_read_the_one_that_is_copied(objects: list[Object]) -> None:
+def test_endpoints_log_to_an_external_database_only_by_a_secret_of_its_own() -> None:
+    external = charts.render("s3.existingSecret=artifacts", examples=("external-database",))
+    assert "MODELYARD_PREDICTIONS_URL" not in charts.environment(charts.containers(external)["migrate"])
+    assert not any(
+        each["metadata"]["name"] == "modelyard-secrets-copy" for each in charts.of_kind(external, "Job")
+    )
+    logged = charts.render("predictionLog.existingSecret=log", examples=("external-database",))
+    environment = charts.environment(charts.containers(logged)["migrate"])
+    assert environment["MODELYARD_PREDICTIONS_URL"] == ("log", "url")
+
+
+def test_who_makes_secrets_may_make_them_and_read_those_that_are_copied(objects: list[Object]) -> None:
     assert rules(objects, "modelyard-secrets") == {"secrets": ["create"]}
-    assert rules(objects, "modelyard-secrets-copy") == {"secrets=modelyard-s3": ["get"]}
+    assert rules(objects, "modelyard-secrets-copy") == {
+        "secrets=modelyard-s3=modelyard-endpoint-database": ["get"]
+    }
+    assert rules(objects, "modelyard-secrets-copy", INFERENCE) == {
+        "secrets": ["create"],
+        "secrets=modelyard-endpoint-database": ["patch"],
+    }
     assert rules(objects, "modelyard-secrets-copy", PIPELINES) == {
         "secrets": ["create"],
         "secrets=modelyard-s3": ["patch"],

@@ -26,7 +26,8 @@ API_SERVER = Pod(address="10.0.0.2")
 INTERNET = Pod(address="93.184.215.14")
 STEP = Pod(PIPELINES, {"modelyard.dev/role": "step"})
 ORCHESTRATOR = Pod(PIPELINES, {"modelyard.dev/role": "orchestrator"})
-ENDPOINT = Pod(INFERENCE, {"app": "taxi"})
+ENDPOINT = Pod(INFERENCE, {"app.kubernetes.io/name": "taxi", "app.kubernetes.io/part-of": "modelyard"})
+GUEST = Pod(INFERENCE, {"app": "of somebody"})
 STRANGER = Pod("elsewhere", {})
 NEIGHBOUR = Pod(RELEASE, {})
 
@@ -135,10 +136,21 @@ def test_only_the_orchestrators_pod_and_those_that_make_secrets_reach_kubernetes
 def test_strangers_reach_nothing(objects: list[Object]) -> None:
     ports = {"zenml": 8237, "mlflow": 5000, "s3": 7070, "postgresql": 5432}
     pods = platform(objects)
-    for stranger in (STRANGER, NEIGHBOUR, ENDPOINT, INTERNET):
+    for stranger in (STRANGER, NEIGHBOUR, GUEST, INTERNET):
         assert not any(reaches(objects, stranger, pods[name], port) for name, port in ports.items())
         assert not reaches(objects, stranger, STEP, 8080)
         assert not reaches(objects, stranger, ENDPOINT, 3000)
+
+
+def test_endpoints_reach_the_database_of_the_prediction_log_and_nothing_else(objects: list[Object]) -> None:
+    pods = platform(objects)
+    assert reaches(objects, ENDPOINT, pods["postgresql"], 5432)
+    assert reaches(objects, ENDPOINT, DNS, 53)
+    others = {"zenml": 8237, "mlflow": 5000, "s3": 7070}
+    assert not any(reaches(objects, ENDPOINT, pods[name], port) for name, port in others.items())
+    assert not reaches(objects, ENDPOINT, INTERNET, 443)
+    assert not reaches(objects, ENDPOINT, API_SERVER, 6443)
+    assert not reaches(objects, ENDPOINT, ENDPOINT, 3000)
 
 
 def test_databases_start_no_conversation(objects: list[Object]) -> None:
@@ -165,6 +177,10 @@ def test_an_external_database_and_an_external_s3_are_reached_by_their_ports_alon
     assert reaches(objects, pods["zenml"], database, 5432)
     assert not reaches(objects, pods["zenml"], STRANGER, 5432)
     assert not reaches(objects, STEP, database, 5432)
+    assert not reaches(objects, ENDPOINT, database, 5432)
+    logged = charts.render("predictionLog.existingSecret=log", examples=("external-database",))
+    assert reaches(logged, ENDPOINT, database, 5432)
+    assert not reaches(logged, ENDPOINT, STRANGER, 5432)
     for client in (pods["mlflow"], STEP):
         assert reaches(objects, client, INTERNET, 9000)
         assert reaches(objects, client, Pod(address="10.1.2.3"), 9000)

@@ -112,6 +112,7 @@ def test_the_environment_is_what_the_image_reads(objects: list[Object]) -> None:
     assert charts.environment(charts.containers(objects)["backup"]) == {
         "MODELYARD_HOME": "/home/modelyard",
         "MODELYARD_DATABASE_URL": ("modelyard-database", "url"),
+        "MODELYARD_PREDICTIONS_URL": ("modelyard-endpoint-database", "url"),
         "MODELYARD_PASSWORD": ("modelyard-login", "password"),
         "MODELYARD_ENCRYPTION_KEY": ("modelyard-keys", "encryption-key"),
         "MODELYARD_SIGNING_KEY": ("modelyard-keys", "signing-key"),
@@ -120,6 +121,7 @@ def test_the_environment_is_what_the_image_reads(objects: list[Object]) -> None:
         "MODELYARD_MLFLOW_PORT": "5000",
         "MODELYARD_ARTIFACTS": "s3://modelyard",
         "MODELYARD_KEEP_BACKUPS": "7",
+        "MODELYARD_KEEP_PREDICTIONS": "90",
         "AWS_ENDPOINT_URL_S3": "http://modelyard-s3.modelyard.svc:7070",
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": ("modelyard-s3", "access-key"),

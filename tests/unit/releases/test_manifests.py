@@ -14,6 +14,8 @@ import yaml
 
 from releases.kubernetes import manifests
 from releases.kubernetes.manifests import Manifest, of_kind
+from serving.process import DRAIN_SECONDS, SHUTDOWN_SECONDS
+from serving.worker import LAST_SECONDS, SPOOL_BYTES
 
 DIGEST = f"sha256:{'a' * 64}"
 IMAGE = f"registry.example.com/team/modelyard-serving:taxi-3-0123456789ab@{DIGEST}"
@@ -103,6 +105,27 @@ def test_a_canarys_pods_are_not_counted_as_the_deployments(rendered: list[Manife
         [True, False],
         [False, True],
     ]
+
+
+def test_pods_of_a_candidate_alone_know_how_their_release_proves_itself(rendered: list[Manifest]) -> None:
+    before = manifests.text(rendered)
+
+    def told(deployment: Manifest) -> dict[str, str]:
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {each["name"]: each["value"] for each in container["env"]}
+
+    (stable,) = of_kind(rendered, "Deployment")
+    canary = manifests.canary(rendered, replicas=1, traffic=False, verifier="5f0c")
+    assert told(canary) == told(stable) | {"MODELYARD_ENDPOINT_VERIFIER": "5f0c"}
+    assert manifests.text(rendered) == before
+
+
+def test_pods_keep_more_of_the_log_than_they_are_evicted_for(rendered: list[Manifest]) -> None:
+    (deployment,) = of_kind(rendered, "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    (limit,) = (each["emptyDir"]["sizeLimit"] for each in pod["volumes"] if each["name"] == "state")
+    assert int(limit.removesuffix("Mi")) * 2**20 > 1.1 * SPOOL_BYTES
+    assert pod["terminationGracePeriodSeconds"] > 4 + DRAIN_SECONDS + SHUTDOWN_SECONDS + LAST_SECONDS
 
 
 def test_two_renderings_share_nothing(rendered: list[Manifest]) -> None:
