@@ -29,10 +29,9 @@ REACHED = {
 }
 """Who asks → all that it reaches, besides names and itself.
 
-`pipelines`, `guest` and `neighbour` are pods without a role in the namespaces of pipelines, of endpoints and of
-the release. Those
-called `elsewhere` and `walled` are in another one, where a policy of the test lets nobody into `walled`.
-That `walled` reaches `elsewhere` shows that what listens in these pods can be heard.
+`pipelines`, `guest` and `neighbour` are pods without a role in the namespaces of pipelines, of endpoints and
+of the release. Those called `elsewhere` and `walled` are in another one, where a policy of the test lets
+nobody into `walled`. That `walled` reaches `elsewhere` shows that what listens in these pods can be heard.
 """
 
 
