@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from releases.kubernetes.place import Place, place_of
+from settings import Settings
 from tests.integration.command_line import CommandLine
 from tests.kubernetes.cluster import SUBMITTERS, Platform, installed
 
@@ -43,6 +45,12 @@ def platform() -> Iterator[Platform]:
     """The platform with the chart's defaults, and with somebody who may submit pipelines."""
     with installed("--set=submitters[0].kind=Group", f"--set=submitters[0].name={SUBMITTERS}") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def place(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where `python run.py --stack kubernetes release` releases to."""
+    return place_of(Settings(home=tmp_path_factory.mktemp("home"), kube_namespace=platform.namespace))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -11,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+import yaml
+
 import usecases
 from releases.kubernetes import image
+from releases.kubernetes.manifests import FOLDER
 from releases.kubernetes.release import Wanted
 from serving.package import ModelPackage
 from tests.integration.releases.titanic import USE_CASE, build
 from tests.kubernetes import load, probes
-from tests.kubernetes.cluster import Platform, wait_for
+from tests.kubernetes.cluster import Platform, command, forwarding, wait_for
 from tests.kubernetes.probes import Probe
 
 EXAMPLE = json.dumps(dict(usecases.load(USE_CASE).example))
@@ -111,6 +116,60 @@ def asked(
         last = counts.seconds
         time.sleep(1)
         wait_for(lambda: count() and counts.seconds > last + 1, "the last counts")
+
+
+@contextmanager
+def callers(platform: Platform) -> Iterator[None]:
+    """The namespace of callers."""
+    command("kubectl", "create", "namespace", outside(platform))
+    yield
+    command("kubectl", "delete", "namespace", outside(platform), "--wait=false")
+
+
+@contextmanager
+def at(target: str, namespace: str, port: int = 80) -> Iterator[httpx.Client]:
+    """An endpoint's Service, or by `pod/NAME` one of its pods, for requests from this machine.
+
+    All requests go to one pod.
+    """
+    line = ("kubectl", "--namespace", namespace, "port-forward", target, f":{port}")
+    with (
+        forwarding(line) as url,
+        httpx.Client(
+            base_url=url, headers={"Content-Type": "application/json"}, trust_env=False, timeout=30
+        ) as http,
+    ):
+        yield http
+
+
+@contextmanager
+def by_hand(
+    platform: Platform, version: Version, folder: Path, *patch: Mapping[str, str]
+) -> Iterator[httpx.Client]:
+    """An endpoint by `kubectl apply -k` in a namespace of its own, its Deployment patched."""
+    namespace = f"{platform.namespace}-by-hand-{secrets.token_hex(2)}"
+    repository, _, tag = version.image.partition("@")[0].rpartition(":")
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["endpoint"],
+        "namespace": namespace,
+        "images": [{"name": "modelyard-endpoint", "newName": repository, "newTag": tag}],
+        "patches": [{"target": {"kind": "Deployment"}, "patch": json.dumps(patch)}] if patch else [],
+    }
+    shutil.copytree(FOLDER, folder / "endpoint")
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    command("kubectl", "create", "namespace", namespace)
+    command("kubectl", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    try:
+        command("kubectl", "apply", "--kustomize", str(folder))
+        command(
+            "kubectl", "--namespace", namespace, "rollout", "status", "deployment/endpoint", "--timeout=120s"
+        )
+        with at("service/endpoint", namespace) as http:
+            yield http
+    finally:
+        command("kubectl", "delete", "namespace", namespace, "--wait=false")
 
 
 def outside(platform: Platform) -> str:

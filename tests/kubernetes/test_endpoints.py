@@ -7,7 +7,6 @@ are kept open, no request is ever made twice.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,15 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from errors import ReleaseError, UsageError
 from releases.kubernetes.canary import MIN_REQUESTS
 from releases.kubernetes.lease import held
-from releases.kubernetes.manifests import FOLDER
-from releases.kubernetes.place import Place, place_of
+from releases.kubernetes.place import Place
 from releases.kubernetes.release import TARGET, Canary, release, rollback
-from settings import Settings
 from tests.integration.releases.titanic import USE_CASE
 from tests.kubernetes import endpoints
 from tests.kubernetes.cluster import Platform, command, wait_for
@@ -33,17 +30,10 @@ from tests.kubernetes.endpoints import Counts, Version, asked, pods
 Say = Callable[[str], None]
 
 
-@pytest.fixture(scope="module")
-def place(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Where `python run.py --stack kubernetes release` releases to."""
-    return place_of(Settings(home=tmp_path_factory.mktemp("home"), kube_namespace=platform.namespace))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _callers(platform: Platform) -> Iterator[None]:
-    command("kubectl", "create", "namespace", endpoints.outside(platform))
-    yield
-    command("kubectl", "delete", "namespace", endpoints.outside(platform), "--wait=false")
+    with endpoints.callers(platform):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -345,36 +335,50 @@ def test_a_release_that_was_killed_is_closed_by_the_next(place: Place, two: Vers
     assert status(place, left) == ("failed", "it was interrupted")
 
 
-def test_k8s_is_an_endpoint_by_itself(platform: Platform, one: Version, tmp_path: Path) -> None:
+def test_k8s_is_an_endpoint_by_itself_and_logs_nothing(
+    platform: Platform, one: Version, tmp_path: Path
+) -> None:
     """`kubectl apply -k`, with nothing of the project in the cluster but the image."""
-    namespace = f"{platform.namespace}-by-hand"
-    repository, _, tag = one.image.partition("@")[0].rpartition(":")
-    overlay = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": ["endpoint"],
-        "namespace": namespace,
-        "images": [{"name": "modelyard-endpoint", "newName": repository, "newTag": tag}],
-    }
-    shutil.copytree(FOLDER, tmp_path / "endpoint")
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-    command("kubectl", "create", "namespace", namespace)
-    command("kubectl", "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    try:
-        command("kubectl", "apply", "--kustomize", str(tmp_path))
-        kubectl = ("kubectl", "--namespace", namespace)
-        command(*kubectl, "rollout", "status", "deployment/endpoint", "--timeout=120s")
-        answer = command(
-            *kubectl, "exec", "deployment/endpoint", "--", "python", "-c", ASK, endpoints.EXAMPLE
-        )
-        assert json.loads(answer)["model_version"] == 1
-    finally:
-        command("kubectl", "delete", "namespace", namespace, "--wait=false")
+    with endpoints.by_hand(platform, one, tmp_path) as endpoint:
+        assert endpoint.post("/predict", content=endpoints.EXAMPLE).json()["model_version"] == 1
+        told = endpoint.post("/outcomes", json={"outcomes": [{"request_id": "mine", "value": 1.0}]})
+        assert told.status_code == 503
+        assert "keeps no prediction log" in told.json()["detail"]
+        assert "prediction_log" not in endpoint.get("/metrics").text
 
 
-ASK = """
-import sys, urllib.request
-headers = {"Content-Type": "application/json"}
-request = urllib.request.Request("http://127.0.0.1:3000/predict", sys.argv[1].encode(), headers)
-print(urllib.request.urlopen(request).read().decode())
-"""
+def test_a_limit_of_two_cores_makes_two_workers_that_count_as_one(
+    platform: Platform, one: Version, tmp_path: Path, say: Say
+) -> None:
+    limit = {"op": "add", "path": "/spec/template/spec/containers/0/resources/limits/cpu", "value": "2"}
+    with endpoints.by_hand(platform, one, tmp_path, limit) as endpoint:
+        asked = 0
+
+        def both() -> bool:
+            nonlocal asked
+            # By a connection of its own, since a worker keeps those that it has.
+            answer = endpoint.post("/predict", content=endpoints.EXAMPLE, headers={"Connection": "close"})
+            assert answer.status_code == 200
+            asked += 1
+            workers.add(answer.headers["X-Request-ID"][:16])  # its first half is a process' own
+            return len(workers) == 2
+
+        workers: set[str] = set()
+        wait_for(both, "answers by two workers", pause=0)
+
+        def counted() -> bool:
+            metrics = endpoint.get("/metrics").text
+            found.update(
+                (sample.labels.get("worker", sample.name), sample.value)
+                for family in text_string_to_metric_families(metrics)
+                for sample in family.samples
+                if sample.name.endswith(("resident_memory_bytes", "predictions_total"))
+            )
+            return found["modelyard_predictions_total"] == asked
+
+        found: dict[str, float] = {}
+        wait_for(counted, lambda: f"{asked} predictions in {found}")
+        memory = {name: value / 1e6 for name, value in found.items() if not name.startswith("modelyard")}
+        say(f"MB of each worker: {memory}")
+        assert len(memory) == 2
+        assert max(memory.values()) < 250

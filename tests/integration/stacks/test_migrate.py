@@ -108,6 +108,47 @@ def test_another_encryption_key_is_refused(server: servers.Server, environment: 
     ) == [(0,)]
 
 
+def test_the_login_of_endpoints_is_made_and_its_password_renewed(
+    server: servers.Server, environment: dict[str, str]
+) -> None:
+    kept = "SELECT rolcanlogin, rolpassword FROM pg_authid WHERE rolname = 'modelyard_endpoint'"
+    hashes = set()
+    for password in ("of-today", "of-tomorrow"):
+        url = f"postgresql://modelyard_endpoint:{password}@127.0.0.1/modelyard"
+        done = _migrate(environment | {"MODELYARD_PREDICTIONS_URL": url})
+        assert done.returncode == 0, done.stderr
+        assert password not in done.stdout + done.stderr
+        ((may_log_in, hashed),) = servers.rows(server.url(), kept)
+        assert may_log_in
+        hashes.add(hashed)
+    assert len(hashes) == 2
+    right = "SELECT has_table_privilege('modelyard_endpoint', 'predictions', 'INSERT')"
+    assert servers.rows(server.url("modelyard"), right) == [(True,)]
+    other = _migrate(
+        environment | {"MODELYARD_PREDICTIONS_URL": "postgresql://tests:secret@127.0.0.1/modelyard"}
+    )
+    assert other.returncode == 2
+    assert "has to be of the user modelyard_endpoint" in other.stderr
+    assert "secret" not in other.stderr
+
+
+def test_a_platform_that_may_not_make_roles_goes_on_without_a_log(
+    server: servers.Server, environment: dict[str, str]
+) -> None:
+    servers.rows(server.url(), "CREATE ROLE platform LOGIN CREATEDB")
+    done = _migrate(
+        environment
+        | {
+            "MODELYARD_DATABASE_URL": server.url().replace("tests@", "platform@"),
+            "MODELYARD_PREDICTIONS_URL": "postgresql://modelyard_endpoint:secret@127.0.0.1/modelyard",
+        }
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Endpoints cannot log predictions: platform may not make the role" in done.stderr
+    assert "ALTER ROLE platform CREATEROLE" in done.stderr
+    assert servers.rows(server.url("modelyard"), "SELECT count(*) FROM predictions") == [(0,)]
+
+
 def _migrate(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(MIGRATE, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 

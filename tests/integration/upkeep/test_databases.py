@@ -142,6 +142,29 @@ def test_only_the_newest_stay_and_what_killed_commands_left_goes(
     assert "Uploads" not in store.client.list_multipart_uploads(Bucket=store.name)
 
 
+def test_old_days_of_the_log_go_after_a_backup_and_what_is_restored_takes_new_ones(
+    environment: dict[str, str], server: servers.Server
+) -> None:
+    url = server.url("modelyard")
+    logging = environment | {
+        "MODELYARD_PREDICTIONS_URL": "postgresql://modelyard_endpoint:secret@127.0.0.1/modelyard",
+        "MODELYARD_KEEP_PREDICTIONS": "30",
+    }
+    assert _run(logging, "stacks.platform.migrate").returncode == 0
+    for days in (29, 31):
+        servers.rows(url, f"SELECT prediction_partition(current_date - {days})")
+    days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'public.predictions'::regclass"
+    assert servers.rows(url, days) == [(2,)]
+    name = _save(logging)
+    assert servers.rows(url, days) == [(1,)]
+
+    done = _run(logging, "upkeep.databases", "restore", name)
+    assert done.returncode == 0, done.stderr
+    assert servers.rows(url, days) == [(2,)]
+    right = "SELECT has_table_privilege('modelyard_endpoint', 'predictions', 'INSERT')"
+    assert servers.rows(url, right) == [(True,)]
+
+
 def test_secrets_of_another_key_are_not_put_in_place(
     environment: dict[str, str], server: servers.Server
 ) -> None:
