@@ -188,9 +188,8 @@ def test_no_secret_is_in_anything_else_that_the_release_has_or_says(platform: Pl
         for secret in platform.get("secrets", selector, namespace=namespace)
         for value in secret["data"].values()
     } - {"default"}
-    assert (
-        len(values) == 7
-    )  # of the database, the keys and S3 two each, whose copies are the same; the password
+    # Of each database's user, the keys and S3 two, whose copies are the same; the password of the login.
+    assert len(values) == 9
     said = "".join(texts(platform))
     assert "Uvicorn running" in said
     assert "pre-install" in said

@@ -129,6 +129,21 @@ def test_pods_that_go_ship_what_they_have(platform: Platform, say: Say) -> None:
     assert found["rows"] == found["ids"]
 
 
+def test_a_new_password_of_the_log_comes_with_an_upgrade(platform: Platform) -> None:
+    before = platform.secret("endpoint-database")["password"]
+    platform.kubectl("delete", "secret", f"{platform.release}-endpoint-database")
+    platform.kubectl("delete", "job", "--selector=app.kubernetes.io/component=migrate")
+    platform.helm("upgrade")
+    assert platform.secret("endpoint-database")["password"] != before
+    kubectl = ("kubectl", "--namespace", platform.inference)
+    command(*kubectl, "rollout", "restart", f"deployment/{USE_CASE}")
+    command(*kubectl, "rollout", "status", f"deployment/{USE_CASE}", "--timeout=120s")
+    name = secrets.token_hex(4)
+    with endpoints.at(f"service/{USE_CASE}", platform.inference) as http:
+        asked = ask(http, name, 3)
+        wait_for(lambda: ids(platform, name) == sorted(asked), "what was asked in the log", 30)
+
+
 @pytest.fixture
 def key(run: CommandLine, platform: Platform) -> Iterator[str]:
     """A key that may ask; afterwards everybody may again."""

@@ -44,7 +44,7 @@ def secrets(platform: Platform) -> Secrets:
 def kept_secrets(platform: Platform) -> Secrets:
     return {
         (namespace, secret["metadata"]["name"]): secret["data"]
-        for namespace in (platform.namespace, platform.pipelines)
+        for namespace in (platform.namespace, platform.pipelines, platform.inference)
         for secret in platform.get(
             "secrets", f"--selector=modelyard.dev/release={platform.release}", namespace=namespace
         )
@@ -126,7 +126,7 @@ def test_after_an_upgrade_the_data_are_there_and_the_secrets_as_they_were(
     upgraded: Counts, platform: Platform, secrets: Secrets
 ) -> None:
     assert kept_secrets(platform) == secrets
-    assert len(secrets) == 5
+    assert len(secrets) == 7
     with data.opened(platform) as servers:
         assert servers.holds("of before")
         servers.put("of afterwards")
