@@ -115,7 +115,8 @@ def test_predictions_by_the_service_are_those_made_offline(
     came = pd.read_parquet(answers)
     answered = came["refused"].isna()
     assert answered.mean() > 0.9
-    assert (came["duration_minutes"] == offline[registry.PREDICTION].to_numpy())[answered].all()
+    differ = (came["duration_minutes"] - offline[registry.PREDICTION].to_numpy())[answered].abs()
+    assert differ.max() <= usecases.load("taxi").parity
 
 
 def test_another_version_takes_over_under_load_and_no_request_fails(
