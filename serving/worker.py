@@ -202,7 +202,7 @@ class Worker:
             detail = "This endpoint keeps no prediction log, so it takes no outcomes."
             raise Refused(503, detail, "unavailable")
         now = time.time()
-        for outcome in told:
+        for outcome in found:
             self.log.outcome(outcome.request_id, outcome.row, outcome.value, now)
         # Written before it is promised.
         self.log.flush()

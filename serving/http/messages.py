@@ -79,7 +79,17 @@ class Call:
     """A request: what its headers say that matters here, and its body once it was read."""
 
     __slots__ = (
-        "began", "body", "encoding", "held", "header_length", "id", "key", "length", "trace", "type", "verifies"
+        "began",
+        "body",
+        "encoding",
+        "header_length",
+        "held",
+        "id",
+        "key",
+        "length",
+        "trace",
+        "type",
+        "verifies",
     )
 
     def __init__(self, scope: HTTPScope, began: float, ids: Iterator[str]) -> None:
