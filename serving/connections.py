@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 1_000
 """Of a process; further ones are told to come again."""
 MAX_HEAD_BYTES = 32_768
 """What may arrive without a whole head or a piece of a body in it."""
-MAX_AHEAD = 64
+MAX_AHEAD = 32
 """Requests that may be sent before the answer to the first."""
 HEAD_SECONDS = 10.0
 """Time for a head to arrive, and for the body of a request that was answered before it came."""
@@ -41,6 +41,7 @@ LINGER_SECONDS = 2.0
 """Time for a refused client to read why, before what it still sends breaks the connection."""
 
 _RETRY = b"retry-after: 1\r\n"
+_NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)
 
 logger = logging.getLogger("modelyard.endpoint")
 
@@ -55,7 +56,7 @@ class Connection(HttpToolsProtocol):
         self._unaccounted = 0
         """Bytes since the last head or piece of a body."""
         self._unread = 0
-        self._refused = False
+        self._refused = self._upgrades = False
         self._running: RequestResponseCycle | None = None
         count = len(self.connections)
         if count > 2 * MAX_CONNECTIONS:
@@ -93,12 +94,14 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if self._unaccounted > MAX_HEAD_BYTES and self._head_bytes() > MAX_HEAD_BYTES:
             self._refuse_head()
-        if self._refused or self._is_upgrade():
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._upgrades = True
+        if self._refused or self._upgrades:
             return
         self._unaccounted = 0
         super().on_headers_complete()
         # Headers behind a body would still be added to those that were read.
-        self.headers = deque(maxlen=0)  # type: ignore[assignment]
+        self.headers = _NOWHERE  # type: ignore[assignment]
         if len(self.pipeline) > MAX_AHEAD:
             self._drop()
 
@@ -109,7 +112,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unaccounted = 0
-        if not self._refused and not self._is_upgrade():
+        if not self._refused and not self._upgrades:
             super().on_message_complete()
             # It isn't waited for any more, be it answered or not.
             self.cycle.more_body = False
@@ -144,9 +147,6 @@ class Connection(HttpToolsProtocol):
         elif waited > (HEAD_SECONDS if cycle is None else 1 if crowded else IDLE_SECONDS):
             transport.close()
 
-    def _is_upgrade(self) -> bool:
-        return bool(self.parser.should_upgrade()) and self.parser.get_method() != b"CONNECT"
-
     def _stay(self, rest: bytes) -> None:
         """Read a request as if it did not offer to speak another protocol, as Java's client first does.
 
@@ -159,7 +159,7 @@ class Connection(HttpToolsProtocol):
                 value = b"close" if b"close" in value.lower() else b"keep-alive"
             if name != b"upgrade":
                 lines.append(b"%b: %b" % (name, value))
-        self.parser = httptools.HttpRequestParser(self)
+        self.parser, self._upgrades = httptools.HttpRequestParser(self), False
         self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     def _head_bytes(self) -> int:

@@ -196,7 +196,7 @@ def _follow(release: socket.socket, served: list[Server], lend: Path) -> None:
     with release:
         message, descriptors, _, _ = socket.recv_fds(release, len(GIVEN), 1)
         if message != GIVEN or not descriptors:
-            sys.stderr.write("The release that started this process is gone; so it ends.\n")
+            logger.warning("The release that started this process is gone; so it ends")
             os.kill(os.getpid(), signal.SIGTERM)
             return
         public = socket.socket(fileno=descriptors[0])

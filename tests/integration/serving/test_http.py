@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from serving.connections import MAX_CONNECTIONS
+from serving.connections import MAX_CONNECTIONS, UNREAD_SECONDS
 from tests.integration.serving.live import EXAMPLE, Live, request
 
 BODY = json.dumps(EXAMPLE).encode()
@@ -269,3 +269,19 @@ def test_a_body_that_is_too_large_is_refused_in_words_that_arrive(live: Live) ->
             # The connection is still of use.
             caller.sendall(request(BODY))
             assert statuses(caller.recv(65_536)) == [200]
+
+
+@pytest.mark.slow
+def test_who_takes_nothing_of_an_answer_is_given_up(live: Live) -> None:
+    large = request(b"", target="/static_content/swagger-ui-bundle.js", method="GET")
+    with socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        caller.connect(("127.0.0.1", live.port))
+        port = caller.getsockname()[1]
+        (worker,) = live.workers()
+        caller.sendall(large * 20)
+        began = time.monotonic()
+        while any(held.raddr and held.raddr.port == port for held in worker.net_connections()):
+            assert time.monotonic() - began < UNREAD_SECONDS + 10
+            time.sleep(0.5)
+        assert time.monotonic() - began > UNREAD_SECONDS - 1
