@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -10,12 +13,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
-import serving.columns
 import usecases
 from errors import UsageError
-from serving import contract, model
+from serving import contract, inference_protocol, model
 from serving.compile import check_parity
+from serving.endpoint import Endpoint
 from tests.problems import (
     CANDIDATES,
     NAMES,
@@ -166,11 +170,35 @@ def test_a_compiled_model_sees_the_same_bits_and_predicts_within_the_bound(
     requests = valid(case, drawn.draw(st.lists(REQUESTS[name], min_size=1, max_size=6)))
     frame = case.request_frame(requests)
     estimator = model.predict(case, fitted(name, candidate), frame)
-    columns = serving.columns.from_requests(serving.columns.rules(case.request), requests)
-    many = quick.predict_columns(columns)
+    ready = endpoint(name, candidate)
+    many = ready.predict_many(requests)
     alone = [quick.predict(request) for request in requests]
+    tensors = by_tensors(ready, requests)
     assert many == pytest.approx(estimator, rel=0, abs=case.parity)
     assert alone == pytest.approx(many, rel=0, abs=case.parity)
+    assert tensors == [number_in(case.respond(value).model_dump()) for value in many.tolist()]
+
+
+def by_tensors(ready: Endpoint, requests: Sequence[BaseModel]) -> list[float]:
+    """What the Open Inference Protocol answers to the same requests."""
+    values = [request.model_dump(mode="json") for request in requests]
+    inputs = [
+        {
+            "name": tensor["name"],
+            "datatype": tensor["datatype"],
+            "shape": [len(values)],
+            "data": [row[tensor["name"]] for row in values],
+        }
+        for tensor in inference_protocol.model_metadata(ready)["inputs"]
+    ]
+    body, _ = inference_protocol.infer(ready, ready.rules, json.dumps({"inputs": inputs}).encode(), {})
+    (numbers,) = [out["data"] for out in json.loads(body)["outputs"] if out["datatype"] == "FP64"]
+    return list(numbers)
+
+
+def number_in(answer: dict[str, Any]) -> float:
+    (number,) = [value for value in answer.values() if isinstance(value, float)]
+    return number
 
 
 @each_candidate
