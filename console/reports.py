@@ -341,7 +341,7 @@ def _answer(document: Document) -> RenderableType:
         "Asked it for one trip:",
         f"  {json.dumps(answer['request'])}",
         f"  → {json.dumps(answer['response'])}",
-        "Ask it yourself:",
+        "Ask it yourself, or try it on the page at its address:",
         f"  {answer['curl']}",
     )
 

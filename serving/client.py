@@ -140,6 +140,8 @@ def _refusal(response: httpx.Response) -> str:
     lines = [f"  {_words(problem)}" for problem in body["errors"][:_SHOWN]]
     if len(body["errors"]) > len(lines):
         lines.append(f"  and {len(body['errors']) - len(lines)} more")
+    if response.status_code == 401:
+        lines.append("  Put a key into MODELYARD_API_KEY; `python run.py keys` makes them.")
     return "\n".join([f"The endpoint refused the request ({response.status_code}): {body['detail']}", *lines])
 
 

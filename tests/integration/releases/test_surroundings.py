@@ -163,7 +163,7 @@ def test_an_endpoint_with_keys_is_released_and_verified_all_the_same(
     key = add_key(place, "web", "predict")
     assert place.release(first).verified
     address = place.release(second).address
-    with pytest.raises(DataError, match="An API key is needed"):
+    with pytest.raises(DataError, match=r"(?s)An API key is needed.*MODELYARD_API_KEY"):
         ask(address)
     with client.connect(address, key) as endpoint:
         assert endpoint.predict(EXAMPLE)["model_version"] == 2
