@@ -33,6 +33,8 @@ import numpy as np
 import psutil
 import psycopg2
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # as a script it finds only what lies beside it
+
 SCRIPT = Path(__file__).resolve().parent / "serving_peers" / "rows.lua"
 CONNECTIONS = 16
 WORKERS = 2
