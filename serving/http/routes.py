@@ -176,5 +176,3 @@ _ROUTES = {
     "/metrics": Route("other", _GET, _metrics),
     "/": Route("other", _GET, _page),
 }
-PATHS = tuple(_ROUTES)
-"""Paths that are spelt out; those of the inference protocol have a model's name in them."""
