@@ -22,6 +22,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STATUSES = ("rolling_out", "canary", "serving", "superseded", "failed", "withdrawn", "stopped")
+VERDICTS = ("good", "watch", "retrain", "too few rows")
+DECISIONS = ("nothing", "retrain", "release")
 
 
 class Base(DeclarativeBase):
@@ -125,4 +127,42 @@ shipped_segments = Table(
     Base.metadata,
     Column("name", String, primary_key=True),
     Column("at", _moment, server_default=func.now(), nullable=False),
+)
+drift_checks = Table(
+    "drift_checks",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    # The newest `until` of a use case is the watermark: the next check begins there.
+    Column("since", _moment, nullable=False),
+    Column("until", _moment, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("found", JSONB, nullable=False),  # monitoring.check.Check
+    Column("zenml_run", String),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+    CheckConstraint("since < until", name="since"),
+    CheckConstraint(f"verdict IN {VERDICTS}", name="verdict"),
+    # Two checks of one time are one too many: the second is refused.
+    Index("uq_drift_checks_until", "use_case", "until", unique=True),
+)
+decisions = Table(
+    "decisions",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("decision", String, nullable=False),
+    Column("reasons", JSONB, nullable=False),  # sentences
+    Column("evidence", JSONB, nullable=False),  # everything that was known and decided upon
+    Column("status", String, nullable=False),
+    Column("result", JSONB),  # what came of it
+    Column("decided_by", String, nullable=False),  # user@host, or a schedule
+    Column("at", _moment, server_default=func.now(), nullable=False),
+    Column("ended_at", _moment),
+    CheckConstraint(f"decision IN {DECISIONS}", name="decision"),
+    CheckConstraint("status IN ('begun', 'done', 'failed', 'abandoned')", name="status"),
+    CheckConstraint("(status = 'begun') = (ended_at IS NULL)", name="ended_at"),
+    Index("ix_decisions_use_case", "use_case", "id"),
+    # PostgreSQL itself sees to it that one is under way at a time.
+    Index("uq_decisions_begun", "use_case", unique=True, postgresql_where=text("status = 'begun'")),
 )
