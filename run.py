@@ -14,6 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
+from console.commands import cards
 from console.options import (
     Candidates,
     Cutoff,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
+app.add_typer(cards.app)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,5 +1,5 @@
 """Train: ingest → validate → clean → split → compete (a step per candidate) → select → evaluate →
-explain → register → gate → promote.
+explain → register → gate → describe → promote.
 
 Many data files are read, validated and cleaned by a step each: prepare (a step per file) → gather → split → …
 """
@@ -90,9 +90,10 @@ def training(plan: dict[str, Any], champion: int | None, release_by: str | None 
         name, [fitted for fitted, _ in competed], [result for _, result in competed]
     )
     evaluation = model.evaluate(name, comparison, train, validation, champion)
-    model.explain(name, best, validation, seed)
+    _, importances = model.explain(name, best, validation, seed)
     version = model.register(plan, best, evaluation, comparison, validation)
     judgement = model.gate(name, evaluation)
+    model.describe(name, version, evaluation, judgement, importances)
     promotion = model.promote(name, version, judgement, champion)
     if release_by is not None:
         made = promotion.load()

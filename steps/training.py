@@ -6,11 +6,12 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from zenml import get_step_context, log_metadata, step
 from zenml.enums import StepRuntime
-from zenml.types import HTMLString
+from zenml.types import HTMLString, MarkdownString
 
 import usecases
 from errors import TrackingError
 from training.evaluation import Evaluation
+from training.explanation import Importances
 from training.gates import Judgement
 from training.plan import Plan
 from training.promotion import Promotion
@@ -88,7 +89,7 @@ def evaluate(
 @step(experiment_tracker=True)
 def explain(
     use_case: str, model: Pipeline, validation: pd.DataFrame, seed: int
-) -> Annotated[HTMLString, "explanation"]:
+) -> tuple[Annotated[HTMLString, "explanation"], Annotated[Importances, "importances"]]:
     """Permutation importance and residuals, in ZenML's dashboard and among MLflow's artifacts."""
     from tracking.runs import log_files
     from training import explanation
@@ -103,7 +104,7 @@ def explain(
     page = explanation.page(f"{case.title}: what the model looks at", plots, importances)
     log_files({f"{name.lower().replace(' ', '_')}.png": plot for name, plot in plots.items()})
     log_files({"explanation.html": page})
-    return HTMLString(page)
+    return HTMLString(page), importances
 
 
 @step(experiment_tracker=True)
@@ -179,6 +180,29 @@ def promote(
     )
     log_metadata(promotion.model_dump(exclude_none=True))
     return promotion
+
+
+@step(experiment_tracker=True)
+def describe(
+    use_case: str, version: int, evaluation: Evaluation, judgement: Judgement, importances: Importances
+) -> Annotated[MarkdownString, "card"]:
+    """Write the version's card, for the dashboard and beside the version."""
+    from tracking import registry
+    from training.card import FILE, card
+
+    registered = registry.find(use_case, str(version))
+    record = registry.record(registered)
+    text = card(
+        usecases.load(use_case),
+        version,
+        record.provenance,
+        record.profile,
+        evaluation,
+        judgement,
+        importances,
+    )
+    registry.attach(registered, FILE, text)
+    return MarkdownString(text)
 
 
 def _named(champion: int | None) -> str:

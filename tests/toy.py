@@ -84,6 +84,8 @@ TOY = UseCase(
     metric=Metric("rmse", root_mean_squared_error, "minimize"),
     gates=Gates(bound=1.0, champion_tolerance=0.01, slice_ratio=1.1, slice_min_rows=20),
     slices={"colour": lambda frame, train: frame["colour"]},
+    intended_use="tests.",
+    limits="anything else.",
     parity=1e-9,
 )
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+EXTRA = "extra_files"
+"""Folder, in a version's files, of what MLflow did not put there."""
 PREDICTION = "prediction"
 """Column of `validation.parquet` with the model's predictions."""
 
@@ -44,14 +47,20 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Record:
+    """What was written down of a registered model version."""
+
+    provenance: dict[str, Any]
+    profile: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded(Record):
     """A registered model version with everything that was kept beside it."""
 
     version: Version
     model: Any
     """Fitted scikit-learn pipeline over request columns."""
-    provenance: dict[str, Any]
-    profile: dict[str, Any]
     validation: pd.DataFrame
     """Validation rows: request columns, target, `prediction`."""
 
@@ -168,26 +177,70 @@ def load(version: Version) -> Loaded:
     Raises:
         TrackingError: its files are gone or damaged.
     """
-    import mlflow.artifacts
     import mlflow.sklearn
     import pandas as pd
+
+    with _reading(version):
+        folder = _download(version.source)
+        read = _record(folder / EXTRA)
+        return Loaded(
+            provenance=read.provenance,
+            profile=read.profile,
+            version=version,
+            model=mlflow.sklearn.load_model(str(folder)),
+            validation=pd.read_parquet(folder / EXTRA / "validation.parquet"),
+        )
+
+
+def record(version: Version) -> Record:
+    """Provenance and profile alone.
+
+    Raises:
+        TrackingError: its files are gone or damaged.
+    """
+    with _reading(version):
+        return _record(_download(f"models:/{version.name}/{version.number}/{EXTRA}"))
+
+
+def attach(version: Version, name: str, text: str) -> None:
+    """Put `text` as the file `name` among the artifacts of the run that made the version."""
+    _client().log_text(version.run, text, name)
+
+
+def attached(version: Version, name: str) -> str:
+    """What `attach` put there.
+
+    Raises:
+        TrackingError: it is not there.
+    """
+    with _reading(version):
+        return _download(f"runs:/{version.run}/{name}").read_text()
+
+
+@contextmanager
+def _reading(version: Version) -> Iterator[None]:
     from mlflow.exceptions import MlflowException
 
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(version.source))
-        extra = folder / "extra_files"
-        return Loaded(
-            version=version,
-            model=mlflow.sklearn.load_model(str(folder)),
-            provenance=json.loads((extra / "provenance.json").read_text()),
-            profile=json.loads((extra / "profile.json").read_text()),
-            validation=pd.read_parquet(extra / "validation.parquet"),
-        )
+        yield
     except (OSError, MlflowException, json.JSONDecodeError) as error:
         raise TrackingError(
             f"{version.name} version {version.number} cannot be loaded from {version.source}: {error}. "
             f"Train anew: python run.py train {version.name}"
         ) from error
+
+
+def _download(uri: str) -> Path:
+    import mlflow.artifacts
+
+    return Path(mlflow.artifacts.download_artifacts(uri))
+
+
+def _record(folder: Path) -> Record:
+    return Record(
+        provenance=json.loads((folder / "provenance.json").read_text()),
+        profile=json.loads((folder / "profile.json").read_text()),
+    )
 
 
 def _write_files(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import html
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,8 +19,10 @@ SAMPLE = 2_000
 REPEATS = 3
 
 
-class Importance(NamedTuple):
+class Importance(BaseModel):
     """How much worse the metric gets when one request column is shuffled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     column: str
     mean: float
@@ -27,9 +30,15 @@ class Importance(NamedTuple):
     """Standard deviation over the repeats."""
 
 
-def permutation_importance(
-    use_case: UseCase, model: Any, rows: pd.DataFrame, *, seed: int
-) -> list[Importance]:
+class Importances(BaseModel):
+    """Those of all request columns, most important first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: list[Importance]
+
+
+def permutation_importance(use_case: UseCase, model: Any, rows: pd.DataFrame, *, seed: int) -> Importances:
     """Loss of the metric when a request column is shuffled over at most `SAMPLE` rows, most important first.
 
     Breiman (2001), Random Forests, section 10: the column keeps its distribution and loses its meaning.
@@ -48,13 +57,13 @@ def permutation_importance(
             shuffled = requests.assign(**{column: requests[column].array[order]})
             score = use_case.metric.score(truth, use_case.predict(model, shuffled))
             losses.append(sign * (score - whole))
-        found.append(Importance(column, float(np.mean(losses)), float(np.std(losses))))
-    return sorted(found, key=lambda importance: -importance.mean)
+        found.append(Importance(column=column, mean=float(np.mean(losses)), spread=float(np.std(losses))))
+    return Importances(columns=sorted(found, key=lambda importance: -importance.mean))
 
 
-def importance_plot(use_case: UseCase, importances: list[Importance]) -> bytes:
+def importance_plot(use_case: UseCase, importances: Importances) -> bytes:
     """Bars, one for each request column; PNG."""
-    ordered = importances[::-1]
+    ordered = importances.columns[::-1]
     figure, axes = _figure(height=1.2 + 0.4 * len(ordered))
     axes.barh(
         [importance.column for importance in ordered],
@@ -97,7 +106,7 @@ def residual_plot(use_case: UseCase, truth: Array, predictions: Array) -> bytes:
     return _png(figure)
 
 
-def page(title: str, plots: dict[str, bytes], importances: list[Importance]) -> str:
+def page(title: str, plots: dict[str, bytes], importances: Importances) -> str:
     """One self-contained HTML page: the plots inline and the importances as a table."""
     images = "".join(
         f'<h2>{html.escape(name)}</h2><img alt="{html.escape(name)}" '
@@ -107,7 +116,7 @@ def page(title: str, plots: dict[str, bytes], importances: list[Importance]) -> 
     rows = "".join(
         f"<tr><td>{html.escape(importance.column)}</td><td>{importance.mean:.4f}</td>"
         f"<td>± {importance.spread:.4f}</td></tr>"
-        for importance in importances
+        for importance in importances.columns
     )
     return (
         f"<!doctype html><meta charset='utf-8'><title>{html.escape(title)}</title>"

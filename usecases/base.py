@@ -167,6 +167,10 @@ class UseCase:
     gates: Gates
     slices: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Series]]
     """Slice name → (rows, training rows) → label of each row."""
+    intended_use: str
+    """What the model is for, for its card; a sentence that goes on after "For"."""
+    limits: str
+    """What it must not be used for and what it cannot know; goes on after "Not for"."""
     parity: float
     """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
 

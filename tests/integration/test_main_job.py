@@ -88,6 +88,14 @@ def test_the_second_time_the_champion_stands_and_nothing_is_restarted(
     assert "nothing restarted" in text
 
 
+def test_the_champion_has_a_card(modelyard: CommandLine, first: Done) -> None:
+    card = modelyard("card", "taxi").document
+    assert card["version"] == 1
+    assert card["card"].startswith("# Duration of a New York green taxi trip: model version 1\n")
+    rmse = first.document["training"]["score"]
+    assert f"| **all rows** | 10,294 | {rmse:.4g} |" in card["card"]
+
+
 def test_a_version_trained_again_predicts_the_same_bits(modelyard: CommandLine, first: Done) -> None:
     done = modelyard("reproduce", "taxi", "1")
     assert done.code == 0, done.stderr

@@ -31,6 +31,12 @@ USE_CASE = UseCase(
         "distance": slices.distance,
         "zone pair": slices.pair_seen,
     },
+    intended_use="telling, when a trip with a New York green taxi begins, how many minutes it will take: "
+    "arrival times for passengers, planning of cars.",
+    limits="other cars and other cities; trips of more than "
+    f"{cleaning.MAX_MINUTES} minutes, none of which it has seen. It knows nothing of weather, road works and "
+    "events, and of today's traffic only the hour and the weekday. The distance must be that of the planned "
+    "route; where no trip went between two zones, it goes by their neighbours.",
     # Minutes: the leaves of three ensembles are summed in another order.
     parity=1e-9,
 )

@@ -40,5 +40,8 @@ USE_CASE = UseCase(
         "class": lambda rows, train: rows["Pclass"].astype(str),  # noqa: ARG005
         "age": _age_band,
     },
+    intended_use="showing how a classification goes from a table to a monitored endpoint.",
+    limits="any decision about people: it repeats who was let into the boats in 1912, by sex, class and age. "
+    "It learnt from fewer than a thousand passengers, so that small groups are told by chance.",
     parity=1e-12,
 )
