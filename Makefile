@@ -1,6 +1,6 @@
 # Every task a developer has; `make help` lists them. Nothing is installed twice.
 .DEFAULT_GOAL := help
-.PHONY: help run test store fast lint types layers lock format docs images push test-kubernetes clean
+.PHONY: help run test store fast lint types layers lock format docs libraries images push test-kubernetes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +12,8 @@ COMMIT := $(shell git describe --always --exclude '*' --abbrev=12 --dirty=+chang
 TAG ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)-$(subst +,-,$(COMMIT))
 PREFIX = $(if $(REGISTRY),$(REGISTRY:/=)/)
 IMAGES := $(PREFIX)modelyard:$(TAG) $(PREFIX)modelyard-serving:$(TAG)
-READY := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
+INSTALLED := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
+READY := serving/trees/lib/.made
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -58,6 +59,10 @@ lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" images/platform/requirements.in -c requirements.txt \
 		-o images/platform/requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" serving/trees/requirements.in -o serving/trees/requirements.txt
+
+libraries: $(READY) ## what predicts trees, compiled from serving/trees/kernel.c for all platforms
 
 images:          ## both container images; BASE=…@sha256:… TAG=… REGISTRY=… TOOL=podman|buildah|docker FLAGS=…
 	@test -n "$(TOOL)" || { echo "Building images takes podman, buildah or docker; none is on PATH."; exit 1; }
@@ -75,9 +80,13 @@ test-kubernetes: $(READY) push ## the tests on the cluster that kubectl reaches,
 
 clean:           ## stop what runs here and delete the environment and all state
 	-@test ! -x $(BIN)/python || $(BIN)/python run.py stop
-	rm -rf .venv .store .modelyard .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .store .modelyard serving/trees/lib .mypy_cache .ruff_cache .pytest_cache .coverage
 
-$(READY): requirements.txt
+$(READY): serving/trees/kernel.c serving/trees/build.py serving/trees/requirements.txt | $(INSTALLED)
+	@$(BIN)/python serving/trees/build.py
+	@touch $@
+
+$(INSTALLED): requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Modelyard needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12 …"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \

@@ -27,7 +27,7 @@ class Champion:
     """Name of the candidate that won."""
     score: float
     folder: Path
-    """Holds scikit-learn's pipeline."""
+    """Holds scikit-learn's pipeline, and the model with an ONNX graph."""
     mlflow: Path
     """The model as MLflow has it."""
     bento: Path
@@ -51,7 +51,8 @@ def prepare(folder: Path) -> Champion:
 
     import settings
     import usecases
-    from benchmarks.serving_peers import pipeline
+    from benchmarks import serving_onnx
+    from benchmarks.serving_peers import compiled_model, pipeline
     from releases.package import package
     from stacks import session
     from tracking import registry
@@ -68,13 +69,15 @@ def prepare(folder: Path) -> Champion:
     assert version is not None, "A training without an error leaves a champion."
     loaded = registry.load(version)
     skops.io.dump(loaded.model, folder / pipeline.FILE)
+    candidate = version.tags["candidate"]
+    serving_onnx.write(use_case, loaded.model, candidate, folder / compiled_model.FOLDER)
     served = folder / "mlflow"
     served.mkdir()
     rows = _rows(use_case, loaded.validation)
     frame = use_case.request_frame([use_case.request.model_validate_json(json.dumps(row)) for row in rows])
     return Champion(
         version=version.number,
-        kind=version.tags["candidate"],
+        kind=candidate,
         score=float(version.tags["score"]),
         folder=folder,
         mlflow=Path(mlflow.artifacts.download_artifacts(version.source, dst_path=str(served))),

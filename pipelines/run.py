@@ -148,6 +148,9 @@ def _in_pods(orchestrator: Any) -> dict[str, Any]:
     from zenml.config import DockerSettings
     from zenml.config.retry_config import StepRetryConfig
 
+    from stacks.kubernetes import code
+
+    code.take_libraries_along()
     docker = cast(Any, DockerSettings)(
         parent_image=orchestrator.config.image, skip_build=True, install_stack_requirements=False
     )

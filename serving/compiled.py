@@ -1,4 +1,4 @@
-"""A compiled model: the features' arithmetic, learnt tables, one ONNX graph; no pandas, no scikit-learn."""
+"""A compiled model: the features' arithmetic, learnt tables, trees or a graph; no pandas, no scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from usecases.arithmetic import Tables
     from usecases.contract import Contract
 
-INPUT = "X"
-"""The graph's only input: doubles, shape (rows, columns)."""
 GRAPH = "model.onnx"
+TREES = "trees.npz"
+"""The estimator is in one of these."""
 TABLES = "tables.npz"
 DESCRIPTION = "model.json"
 CHUNK = 4096
@@ -32,23 +32,25 @@ CHUNK = 4096
 _KEYS, _VALUES = ".keys", ".values"
 
 
+class Estimator(Protocol):
+    """What predicts from features: a `Forest` or a `Graph`."""
+
+    def one(self, row: Sequence[float]) -> float: ...
+    def many(self, matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]: ...
+
+
 class Compiled:
     """A model that predicts from validated requests."""
 
     def __init__(
-        self, contract: Contract, graph: bytes, encode: Any, tables: Tables, bounds: Sequence[float] | None
+        self,
+        contract: Contract,
+        estimator: Estimator,
+        encode: Any,
+        tables: Tables,
+        bounds: Sequence[float] | None,
     ) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        # One thread a worker: more of them only fight for the cores.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._run = session.run
-        outputs = [output.name for output in session.get_outputs()]
-        # A classifier's graph has the labels first, then the probabilities of both classes.
-        self._outputs = outputs[-1:]
+        self._estimate, self._estimate_many = estimator.one, estimator.many
         self._encode = encode
         self._many, self._one = MANY.tables(tables), ONE.tables(tables)
         self._low, self._high = bounds or (-np.inf, np.inf)
@@ -56,8 +58,7 @@ class Compiled:
 
     def predict(self, request: BaseModel) -> float:
         """The prediction for one valid request."""
-        row = self._encode(ONE, request.__dict__, self._one)
-        value = float(self._run(self._outputs, {INPUT: np.array([row], dtype=np.float64)})[0][0, -1])
+        value = self._estimate(self._encode(ONE, request.__dict__, self._one))
         return min(max(value, self._low), self._high)
 
     def predict_columns(self, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
@@ -67,16 +68,24 @@ class Compiled:
         for start in range(0, count, CHUNK):
             part = {name: columns[name][start : start + CHUNK] for name in self._columns}
             matrix = np.column_stack(self._encode(MANY, part, self._many)).astype(np.float64, copy=False)
-            predictions[start : start + CHUNK] = self._run(self._outputs, {INPUT: matrix})[0][:, -1]
+            predictions[start : start + CHUNK] = self._estimate_many(matrix)
         return np.clip(predictions, self._low, self._high)
 
 
 def save(
-    folder: Path, *, graph: bytes, encode: Any, tables: Tables, bounds: tuple[float, float] | None
+    folder: Path,
+    *,
+    estimator: bytes | Mapping[str, npt.NDArray[Any]],
+    encode: Any,
+    tables: Tables,
+    bounds: tuple[float, float] | None,
 ) -> None:
-    """Write what `load` reads."""
+    """Write what `load` reads; the estimator as a graph's bytes or a forest's arrays."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / GRAPH).write_bytes(graph)
+    if isinstance(estimator, bytes):
+        (folder / GRAPH).write_bytes(estimator)
+    else:
+        np.savez_compressed(folder / TREES, allow_pickle=False, **cast(Any, estimator))
     arrays: dict[str, Any] = {}
     for name, table in tables.items():
         if isinstance(table, Lookup):
@@ -84,7 +93,11 @@ def save(
         else:
             arrays[name] = table
     np.savez_compressed(folder / TABLES, allow_pickle=False, **arrays)
-    description = {"encode": f"{encode.__module__}:{encode.__qualname__}", "bounds": bounds}
+    description = {
+        "estimator": GRAPH if isinstance(estimator, bytes) else TREES,
+        "encode": f"{encode.__module__}:{encode.__qualname__}",
+        "bounds": bounds,
+    }
     (folder / DESCRIPTION).write_text(json.dumps(description))
 
 
@@ -92,7 +105,8 @@ def load(folder: Path, contract: Contract) -> Compiled:
     """The compiled model that `save` wrote into `folder`; nothing in there is code.
 
     Raises:
-        ModelyardError: it wants to be encoded by something else than code of the use cases.
+        ModelyardError: it wants to be encoded by something else than code of the use cases; its trees are
+            damaged, or there is no library for them.
     """
     description = json.loads((folder / DESCRIPTION).read_text())
     module, _, name = description["encode"].partition(":")
@@ -100,16 +114,31 @@ def load(folder: Path, contract: Contract) -> Compiled:
         raise ModelyardError(f"A model is encoded by a function of the use cases, not by {module}.")
     return Compiled(
         contract,
-        (folder / GRAPH).read_bytes(),
+        _estimator(folder, description["estimator"]),
         getattr(importlib.import_module(module), name),
         _tables(folder / TABLES),
         description["bounds"],
     )
 
 
-def _tables(path: Path) -> Tables:
+def _estimator(folder: Path, file: str) -> Estimator:
+    # Only what it takes is imported: onnxruntime takes longer, and more memory, than a forest.
+    if file == TREES:
+        from serving.trees.forest import Forest
+
+        return Forest(_arrays(folder / TREES))
+    from serving.graph import Graph
+
+    return Graph((folder / GRAPH).read_bytes())
+
+
+def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+        return {name: file[name] for name in file.files}
+
+
+def _tables(path: Path) -> Tables:
+    arrays = _arrays(path)
     lookups = [name.removesuffix(_KEYS) for name in arrays if name.endswith(_KEYS)]
     tables: dict[str, Any] = {
         name: Lookup(arrays.pop(name + _KEYS), arrays.pop(name + _VALUES)) for name in lookups

@@ -113,7 +113,7 @@ def model_metadata(model: Model) -> dict[str, Any]:
     return {
         "name": model.contract.name,
         "versions": [str(model.version)],
-        "platform": "bentoml_onnx",
+        "platform": "bentoml",
         "inputs": tensors(columns.rules(model.contract.request)),
         "outputs": tensors(_output_rules(model.contract.respond)),
     }

@@ -28,6 +28,7 @@ from errors import ReleaseError
 from serving import contract, endpoint, model, verification
 from serving.compile import check_parity, compile_model
 from serving.openapi import openapi
+from serving.trees.forest import libraries
 from settings import PROJECT
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def discard(bento: Path) -> None:
 def _files(use_case: UseCase, packed: ModelPackage) -> dict[str, bytes]:
     """Every file of the Bento's sources but the model's, by its path."""
     here = PROJECT / "usecases" / use_case.name
-    code = [path for pattern in _CODE for path in PROJECT.glob(pattern)]
+    code = [*libraries(), *(path for pattern in _CODE for path in PROJECT.glob(pattern))]
     own = [path for path in here.rglob("*") if path.is_file() and path.suffix not in (".pyc", ".parquet")]
     files = {str(path.relative_to(PROJECT)): path.read_bytes() for path in sorted([*code, *own])}
     provenance = {

@@ -1,6 +1,6 @@
-"""The champion as the project compiles it, for peers that serve the same arithmetic as our endpoint.
+"""The champion as an ONNX graph behind the project's arithmetic, for peers that compile what they serve.
 
-The one place that knows how the compiled model is loaded.
+The one place that knows how that is loaded.
 """
 
 from __future__ import annotations
@@ -10,13 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FOLDER = "model"
-"""Its folder among the sources of a Bento."""
-
-
-def is_there(sources: Path) -> bool:
-    """Whether the Bento of these sources has a compiled model."""
-    return (sources / FOLDER / "model.onnx").exists()
+FOLDER = "onnx"
+"""Its folder in that of the champion."""
 
 
 def load() -> Callable[[Any], float]:
@@ -24,5 +19,5 @@ def load() -> Callable[[Any], float]:
     import usecases
     from serving import compiled
 
-    folder = Path(os.environ["BENCHMARK_SOURCES"]) / FOLDER
+    folder = Path(os.environ["BENCHMARK_FOLDER"]) / FOLDER
     return compiled.load(folder, usecases.contract_of("taxi")).predict

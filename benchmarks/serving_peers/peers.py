@@ -13,7 +13,6 @@ from typing import Any
 from benchmarks import environments
 from benchmarks.serving_champion import PROJECT, Champion
 from benchmarks.serving_load import HOST, Question, Server, serve
-from benchmarks.serving_peers import compiled_model
 from benchmarks.serving_surroundings import Surroundings
 
 LOCK = PROJECT / "serving" / "requirements.txt"
@@ -89,7 +88,7 @@ def ours(champion: Champion, around: Surroundings, mode: Mode) -> Peer:
         name=OURS,
         about="this project's endpoint: keys, log to PostgreSQL, metrics",
         python=environments.make(environments.FOLDER / "serving" / "endpoint", [], lock=LOCK),
-        packages=("bentoml", "uvicorn", "pydantic", "onnxruntime"),
+        packages=("bentoml", "uvicorn", "pydantic", "numpy"),
         command=command,
         environment=environment,
         folder=champion.sources,
@@ -99,7 +98,7 @@ def ours(champion: Champion, around: Surroundings, mode: Mode) -> Peer:
 
 
 def others(champion: Champion, wanted: Callable[[str], bool]) -> list[Peer]:
-    """Everybody else whose name is wanted, from the heaviest; of the compiled model only where there is one.
+    """Everybody else whose name is wanted, from the heaviest.
 
     Their environments are made on the way.
     """
@@ -109,15 +108,10 @@ def others(champion: Champion, wanted: Callable[[str], bool]) -> list[Peer]:
         KSERVE: _kserve,
         BENTOML: _bentoml,
         FASTAPI: lambda champion: _uvicorn(champion, FASTAPI, "fastapi_sklearn", _sklearn("fastapi")),
+        FASTAPI_COMPILED: lambda champion: _uvicorn(champion, FASTAPI_COMPILED, "fastapi_compiled", _lean()),
+        BARE: lambda champion: _uvicorn(champion, BARE, "bare", _lean(), "--lifespan", "off"),
+        ECHO: lambda champion: _uvicorn(champion, ECHO, "echo", _lean(), "--lifespan", "off", predicts=False),
     }
-    if compiled_model.is_there(champion.sources):
-        makers[FASTAPI_COMPILED] = lambda champion: _uvicorn(
-            champion, FASTAPI_COMPILED, "fastapi_compiled", _lean()
-        )
-        makers[BARE] = lambda champion: _uvicorn(champion, BARE, "bare", _lean(), "--lifespan", "off")
-    makers[ECHO] = lambda champion: _uvicorn(
-        champion, ECHO, "echo", _lean(), "--lifespan", "off", predicts=False
-    )
     return [make(champion) for name, make in makers.items() if wanted(name)]
 
 
@@ -245,7 +239,6 @@ def _peer(
         # mlflow starts its server by name.
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
         "BENCHMARK_FOLDER": str(champion.folder),
-        "BENCHMARK_SOURCES": str(champion.sources),
     }
     return Peer(name, about, python, packages, command, own | environment, champion.folder, ask, read)
 

@@ -22,6 +22,7 @@ from errors import DatabaseError, ReleaseError
 from releases import local
 from releases import release as releases
 from serving.package import Packed, package
+from serving.trees import build
 from tests.integration.releases.titanic import Built, Place, ask, with_model_of
 
 
@@ -115,6 +116,16 @@ def test_a_release_that_does_not_start_shows_the_end_of_its_log(
         place.release(Built(second.content, broken))
     assert ask(address)["model_version"] == 1
     assert statuses(place) == ["serving", "failed"]
+
+
+def test_a_bento_has_what_predicts_trees_for_every_platform_and_is_not_made_without(
+    first: Built, second: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries = first.bento.path / "src" / "serving" / "trees" / "lib"
+    assert {path.stem for path in libraries.iterdir()} == set(build.TARGETS)
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+    with pytest.raises(ReleaseError, match=r"(?s)there is no .*linux-x86_64\.so.*make libraries"):
+        package(second.content, tmp_path / "store")
 
 
 def test_a_bento_whose_model_was_swapped_for_another_does_not_get_ready_and_says_why(
