@@ -65,8 +65,8 @@ static inline uint32_t step(const Node *nodes, const uint16_t *codes, uint32_t a
 
 /* Let `count` walks go on from the nodes `at`, each by its own row of codes, `width` apart, until all are at
    leaves. Inlined, with a count that is known, `at` lies in registers. */
-__attribute__((always_inline)) static inline void walk(const Node *nodes, const uint16_t *codes, int64_t width,
-                                                       uint32_t *at, const int count) {
+__attribute__((always_inline)) static inline void walk(const Node *nodes, const uint16_t *codes,
+                                                       int64_t width, uint32_t *at, const int count) {
     uint32_t moved;
     do {
         for (int level = 1; level < STEPS; level++)
