@@ -14,7 +14,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import root_mean_squared_error
 
-from usecases.base import Candidate, Cleaned, Gates, Metric, Split, UseCase
+from usecases.base import Candidate, Cleaned, Gates, Metric, Monitored, Split, UseCase
 from usecases.contract import Contract
 
 
@@ -84,8 +84,8 @@ TOY = UseCase(
     metric=Metric("rmse", root_mean_squared_error, "minimize"),
     gates=Gates(bound=1.0, champion_tolerance=0.01, slice_ratio=1.1, slice_min_rows=20),
     slices={"colour": lambda frame, train: frame["colour"]},
-    intended_use="tests.",
-    limits="anything else.",
+    monitored={"x": Monitored("numeric", "the number"), "colour": Monitored("categorical", "colour")},
+    rhythm=None,
     parity=1e-9,
 )
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -134,6 +135,32 @@ class Gates:
 
 
 @dataclass(frozen=True)
+class Monitored:
+    """A column whose distribution in service is compared with that of the validation rows."""
+
+    kind: Literal["numeric", "categorical"]
+    """Categorical: values are the same or not, and a missing one is a value of its own. Numeric: values are
+    ordered, and missing ones left to the look at quality."""
+    label: str
+    """What people call it; begins sentences such as `<label> is lower: the median was …`."""
+    unit: str = ""
+    tolerated: float | None = None
+    """Distance up to which a shift is no news; None: monitoring's own for the kind."""
+    calendar: bool = False
+    """It follows from when a row came: it can be compared over whole periods of the rhythm alone."""
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """That rows differ from hour to hour and from day to day, and do so again and again."""
+
+    moment: str
+    """Request column that says when a row came."""
+    period: timedelta
+    """After which it begins anew; what came in less time is not compared as if it were the whole."""
+
+
+@dataclass(frozen=True)
 class UseCase:
     """One prediction problem."""
 
@@ -167,10 +194,10 @@ class UseCase:
     gates: Gates
     slices: Mapping[str, Callable[[pd.DataFrame, pd.DataFrame], pd.Series]]
     """Slice name → (rows, training rows) → label of each row."""
-    intended_use: str
-    """What the model is for, for its card; a sentence that goes on after "For"."""
-    limits: str
-    """What it must not be used for and what it cannot know; goes on after "Not for"."""
+    monitored: Mapping[str, Monitored]
+    """Columns of `features`, or of requests, whose shift is worth a new model."""
+    rhythm: Rhythm | None
+    """None when it makes no difference when a row came."""
     parity: float
     """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from usecases.base import Gates, Metric, UseCase
+from usecases.base import Gates, Metric, Monitored, UseCase
 from usecases.titanic import passengers
 from usecases.titanic.contract import CONTRACT
 from usecases.titanic.features import encode, features
@@ -40,8 +40,16 @@ USE_CASE = UseCase(
         "class": lambda rows, train: rows["Pclass"].astype(str),  # noqa: ARG005
         "age": _age_band,
     },
-    intended_use="showing how a classification goes from a table to a monitored endpoint.",
-    limits="any decision about people: it repeats who was let into the boats in 1912, by sex, class and age. "
-    "It learnt from fewer than a thousand passengers, so that small groups are told by chance.",
+    # The requests' own columns: the features are made of them.
+    monitored={
+        "Sex": Monitored("categorical", "sex"),
+        "Pclass": Monitored("categorical", "class of the ticket"),
+        "Age": Monitored("numeric", "age", "years"),
+        "Fare": Monitored("numeric", "fare", "pounds"),
+        "family": Monitored("numeric", "size of the family"),
+        "Embarked": Monitored("categorical", "port of embarkation"),
+    },
+    # One voyage.
+    rhythm=None,
     parity=1e-12,
 )
