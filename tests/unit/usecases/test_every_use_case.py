@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from tests.problems import (
 )
 from training import data, search
 from usecases.arithmetic import ONE
+from usecases.taxi.contract import TripResponse
 
 each = pytest.mark.parametrize("name", NAMES)
 each_candidate = pytest.mark.parametrize(("name", "candidate"), CANDIDATES)
@@ -274,6 +276,20 @@ def test_slices_label_every_row(name: str) -> None:
         labels = label(validation, train)
         assert labels.index.equals(validation.index)
         assert labels.notna().all()
+
+
+@each
+def test_the_prediction_can_be_read_back_from_a_response(name: str) -> None:
+    case = usecases.load(name)
+    for value in (0.0, 0.3, 0.5, 1.0):
+        response = json.loads(case.respond(value).model_dump_json())
+        assert response[case.contract.prediction_field] == value
+
+
+def test_a_response_without_the_prediction_is_refused_where_it_would_be_read() -> None:
+    rounded = replace(usecases.load("taxi").contract, respond=lambda _: TripResponse(duration_minutes=1.0))
+    with pytest.raises(UsageError, match="One field of TripResponse must hold the prediction"):
+        rounded.prediction_field  # noqa: B018 - asking is the test
 
 
 @each_candidate

@@ -1,0 +1,121 @@
+"""The table of checks of served models: each is noted once, and the next one begins where it ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from db.models import drift_checks
+from db.session import connect
+from errors import DatabaseError
+
+_TOO_FEW = "too few rows"
+
+
+class RecordedCheck(BaseModel):
+    """One check as it is on record."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: int
+    use_case: str
+    model_version: int
+    since: datetime
+    until: datetime
+    verdict: str
+    found: dict[str, Any]
+    """`monitoring.check.Check` as JSON values."""
+    zenml_run: str | None
+    at: datetime
+
+
+def record(
+    url: str,
+    *,
+    use_case: str,
+    model_version: int,
+    since: datetime,
+    until: datetime,
+    verdict: str,
+    found: dict[str, Any],
+    zenml_run: str | None = None,
+) -> int:
+    """Note what a check found; returns its id. From then on the next check begins at `until`.
+
+    Raises:
+        DatabaseError: a check of the use case until the same moment is on record.
+    """
+    values = {
+        "use_case": use_case,
+        "model_version": model_version,
+        "since": since,
+        "until": until,
+        "verdict": verdict,
+        "found": found,
+        "zenml_run": zenml_run,
+    }
+    try:
+        with connect(url) as connection:
+            query = insert(drift_checks).values(values).returning(drift_checks.c.id)
+            return int(connection.execute(query).scalar_one())
+    except IntegrityError as error:
+        if "uq_drift_checks_until" not in str(error):
+            raise
+        raise DatabaseError(
+            f"A check of {use_case} until {until.isoformat()} is on record already: another one was quicker. "
+            "Nothing was noted; look at it by: python run.py checks " + use_case
+        ) from None
+
+
+def newest(url: str, use_case: str) -> RecordedCheck | None:
+    """The check whose time ended last, or None."""
+    found = listed(url, use_case, limit=1)
+    return found[0] if found else None
+
+
+def listed(url: str, use_case: str, limit: int = 100) -> list[RecordedCheck]:
+    """The checks of a use case, those whose time ended last first."""
+    query = (
+        select(drift_checks)
+        .where(drift_checks.c.use_case == use_case)
+        .order_by(drift_checks.c.until.desc())
+        .limit(limit)
+    )
+    with connect(url) as connection:
+        return [RecordedCheck.model_validate(row) for row in connection.execute(query)]
+
+
+def of_each(url: str) -> list[RecordedCheck]:
+    """The newest check of each use case that has one."""
+    query = (
+        select(drift_checks)
+        .distinct(drift_checks.c.use_case)
+        .order_by(drift_checks.c.use_case, drift_checks.c.until.desc())
+    )
+    with connect(url) as connection:
+        return [RecordedCheck.model_validate(row) for row in connection.execute(query)]
+
+
+def watermark(url: str, use_case: str) -> datetime | None:
+    """Up to when the use case was checked, or None.
+
+    What were too few rows to tell anything is looked at again, together with what came since: otherwise
+    checks that are made often would never see enough.
+    """
+    query = select(func.max(drift_checks.c.until)).where(
+        drift_checks.c.use_case == use_case, drift_checks.c.verdict != _TOO_FEW
+    )
+    with connect(url) as connection:
+        found: datetime | None = connection.execute(query).scalar_one()
+        return found
+
+
+def now(url: str) -> datetime:
+    """The server's time, by which outcomes are received."""
+    with connect(url) as connection:
+        moment: datetime = connection.execute(text("SELECT now()")).scalar_one()
+        return moment
