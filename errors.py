@@ -5,6 +5,7 @@ ModelyardError          1  the command could not do its work
 ├── GateNotPassed       3  the work was done, but its result may not go on
 ├── DataError           1  the data break the use case's contract
 ├── DatabaseError       1  PostgreSQL cannot be reached or used as configured
+│   └── Busy            4  another process is at it; nothing was done
 ├── StackError          1  a stack file or one of its parts cannot be used
 ├── TrackingError       1  MLflow or its registry has not what was asked for
 ├── ReleaseError        1  a release was given up; what served before still serves
@@ -42,6 +43,12 @@ class DataError(ModelyardError):
 
 class DatabaseError(ModelyardError):
     """PostgreSQL cannot be reached, or may not be used as configured."""
+
+
+class Busy(DatabaseError):
+    """Another process is at it, and two at once would be in each other's way; nothing was done."""
+
+    exit_code = 4
 
 
 class StackError(ModelyardError):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from errors import DatabaseError
+from errors import Busy
 
 _PAUSE = 0.1
 _TRY = text("SELECT pg_try_advisory_xact_lock(:key)")
@@ -42,14 +42,14 @@ def advisory_lock(url: str, name: str, *, wait: bool = False) -> Iterator[None]:
     Who waits asks again and again, since a transaction that waits would keep a connection from the others.
 
     Raises:
-        DatabaseError: another process holds it, and `wait` is false.
+        Busy: another process holds it, and `wait` is false.
     """
     key = {"key": zlib.crc32(name.encode())}
     with engine(url).connect() as connection:
         while not connection.execute(_TRY, key).scalar_one():
             connection.rollback()
             if not wait:
-                raise DatabaseError(f"Another process is at it: {name}. Wait for its end, or stop it.")
+                raise Busy(f"Another process is at it: {name}. Wait for its end, or stop it.")
             time.sleep(_PAUSE)
         connection.execute(_NO_TIMEOUT)
         try:

@@ -41,9 +41,14 @@ def reproduce(use_case: str, version: int, downloads: Path) -> Reproduced:
     files = [path(file) for file in plan.files]
     if not all(kind(file) == "file" for file in files):
         try:
-            files = list(usecases.load(use_case).locate(plan.source, plan.months, downloads))
+            there = usecases.load(use_case).locate(plan.source, plan.months, downloads)
         except UsageError as error:
             raise DataError(f"The data of version {version} are gone: {error}") from error
+        # Others may have come to a folder since, or were there and not wanted.
+        files = [file for file in there if file.name in plan.fingerprint.data]
+        if not files:
+            names = ", ".join(plan.fingerprint.data)
+            raise DataError(f"The data of version {version} are gone: {plan.source} has none of {names}.")
     now = fingerprint.take(files, use_case)
     finished = run(
         f"reproduce_{use_case}",

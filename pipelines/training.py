@@ -1,5 +1,6 @@
 """Train: ingest → validate → clean → split → compete (a step per candidate) → select → evaluate →
-explain → register → gate → describe → promote.
+explain → register → gate → promote. Where the winner must be better than the champion, they are paired
+before the gate.
 
 Many data files are read, validated and cleaned by a step each: prepare (a step per file) → gather → split → …
 """
@@ -92,8 +93,9 @@ def training(plan: dict[str, Any], champion: int | None, release_by: str | None 
     evaluation = model.evaluate(name, comparison, train, validation, champion)
     _, importances = model.explain(name, best, validation, seed)
     version = model.register(plan, best, evaluation, comparison, validation)
-    judgement = model.gate(name, evaluation)
-    model.describe(name, version, evaluation, judgement, importances)
+    must_be_better = plan["must_be"] == "better" and champion is not None
+    difference = model.pair(name, best, validation, champion) if must_be_better else None
+    judgement = model.gate(name, evaluation, difference)
     promotion = model.promote(name, version, judgement, champion)
     if release_by is not None:
         made = promotion.load()

@@ -10,6 +10,7 @@ from zenml.types import HTMLString, MarkdownString
 
 import usecases
 from errors import TrackingError
+from training.difference import Difference
 from training.evaluation import Evaluation
 from training.explanation import Importances
 from training.gates import Judgement
@@ -87,6 +88,22 @@ def evaluate(
 
 
 @step(experiment_tracker=True)
+def pair(
+    use_case: str, model: Pipeline, validation: pd.DataFrame, champion: int
+) -> Annotated[Difference, "difference"]:
+    """Whether the winner is better than the champion beyond chance."""
+    from tracking import registry
+    from training.difference import of_rows
+
+    case = usecases.load(use_case)
+    loaded = registry.load(registry.find(use_case, str(champion)))
+    both = (case.predict(each, validation) for each in (model, loaded.model))
+    difference = of_rows(case, validation, *both)
+    log_metadata(difference.model_dump(exclude_none=True))
+    return difference
+
+
+@step(experiment_tracker=True)
 def explain(
     use_case: str, model: Pipeline, validation: pd.DataFrame, seed: int
 ) -> tuple[Annotated[HTMLString, "explanation"], Annotated[Importances, "importances"]]:
@@ -138,11 +155,13 @@ def register(
 
 
 @step
-def gate(use_case: str, evaluation: Evaluation) -> Annotated[Judgement, "judgement"]:
-    """Judge the winner by the use case's gates."""
+def gate(
+    use_case: str, evaluation: Evaluation, difference: Difference | None = None
+) -> Annotated[Judgement, "judgement"]:
+    """Judge the winner by the use case's gates; with the `difference` it must be better than the champion."""
     from training.gates import judge
 
-    judgement = judge(usecases.load(use_case), evaluation)
+    judgement = judge(usecases.load(use_case), evaluation, difference)
     log_metadata({verdict.gate: verdict.passed for verdict in judgement.verdicts})
     return judgement
 

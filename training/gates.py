@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from training.difference import Difference
     from training.evaluation import Evaluation
     from usecases.base import UseCase
 
@@ -34,10 +35,16 @@ class Judgement(BaseModel):
         return all(verdict.passed for verdict in self.verdicts)
 
 
-def judge(use_case: UseCase, evaluation: Evaluation) -> Judgement:
-    """Every gate's verdict."""
+def judge(use_case: UseCase, evaluation: Evaluation, difference: Difference | None = None) -> Judgement:
+    """Every gate's verdict.
+
+    Given the `difference` to the champion, the model must be better than that beyond chance; without, it must
+    not be worse by more than the use case tolerates.
+    """
     verdicts = [_bound(use_case, evaluation)]
-    if evaluation.champion is not None:
+    if difference is not None:
+        verdicts.append(_better(use_case, evaluation, difference))
+    elif evaluation.champion is not None:
         verdicts.append(_champion(use_case, evaluation))
     return Judgement(verdicts=[*verdicts, _slices(use_case, evaluation)])
 
@@ -59,10 +66,31 @@ def _champion(use_case: UseCase, evaluation: Evaluation) -> Verdict:
     return Verdict(
         gate="champion",
         passed=ratio <= 1 + tolerance,
-        reason=f"{use_case.metric.name} {evaluation.scores.overall.value:.4g} beside the champion's "
-        f"{evaluation.reference_scores.overall.value:.4g} on the same rows: {ratio:.3f} times as bad, "
+        reason=f"{_beside(use_case, evaluation)}: {ratio:.3f} times as bad, "
         f"must be at most {1 + tolerance:.3f}",
     )
+
+
+def _better(use_case: UseCase, evaluation: Evaluation, difference: Difference) -> Verdict:
+    drawn = f"{difference.samples:,} samples of {difference.blocks:,} {difference.of}"
+    if difference.upper is None:
+        how = f", {drawn} cannot tell it from chance, must be better"
+    else:
+        how = (
+            f": by {difference.value:+.4g}, in 95 of 100 samples below {difference.upper:+.4g} ({drawn}), "
+            "must be below 0"
+        )
+    verdict = "better beyond chance" if difference.better else "not better beyond chance"
+    return Verdict(
+        gate="champion",
+        passed=difference.better,
+        reason=f"{_beside(use_case, evaluation)}{how}: {verdict}",
+    )
+
+
+def _beside(use_case: UseCase, evaluation: Evaluation) -> str:
+    own, champions = (scores.overall.value for scores in (evaluation.scores, evaluation.reference_scores))
+    return f"{use_case.metric.name} {own:.4g} beside the champion's {champions:.4g} on the same rows"
 
 
 def _slices(use_case: UseCase, evaluation: Evaluation) -> Verdict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -34,6 +34,8 @@ class Plan(BaseModel):
     candidates: list[str]
     trials: int
     seed: int
+    must_be: Literal["no worse", "better"] = "no worse"
+    """Than the champion: `no worse` than the use case's tolerance allows, or `better` beyond chance."""
 
 
 def make(
@@ -46,8 +48,12 @@ def make(
     candidates: Sequence[str] | None = None,
     trials: int = 1,
     seed: int = 42,
+    newest: int | None = None,
+    must_be: Literal["no worse", "better"] = "no worse",
 ) -> Plan:
     """Settle every open question of a training: files located and fingerprinted, defaults filled in.
+
+    Of the files at the source only the `newest` so many are taken, the last ones in the use case's order.
 
     Raises:
         UsageError: an option that the use case does not know or that makes no sense for it.
@@ -55,7 +61,7 @@ def make(
     """
     there = check(use_case, cutoff, candidates)
     chosen = source or next(iter(use_case.sources))
-    files = use_case.locate(chosen, months, downloads)
+    files = use_case.locate(chosen, months, downloads)[-newest if newest else None :]
     return Plan(
         use_case=use_case.name,
         source=chosen,
@@ -67,6 +73,7 @@ def make(
         candidates=[name for name in there if not candidates or name in candidates],
         trials=trials,
         seed=seed,
+        must_be=must_be,
     )
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tests.toy import TOY, toy
+from training.difference import Difference
 from training.evaluation import Evaluation, Score, Scores
 from training.gates import judge
 from usecases.base import Gates, Metric
@@ -46,6 +47,32 @@ def test_the_bound_itself_is_good_enough_and_anything_worse_is_not() -> None:
 def test_a_model_may_be_worse_than_the_champion_by_the_tolerance_and_no_more() -> None:
     assert verdicts(scores(0.505, 0.5, 0.5), scores(0.5, 0.5, 0.5))["champion"]
     assert not verdicts(scores(0.506, 0.5, 0.5), scores(0.5, 0.5, 0.5))["champion"]
+
+
+def test_a_retrained_model_must_be_better_and_the_tolerance_is_not_for_it() -> None:
+    judged = evaluation(scores(0.495, 0.5, 0.5), scores(0.5, 0.5, 0.5))
+    for upper, passed in ((-0.001, True), (0.0, False), (0.001, False), (None, False)):
+        found = difference(-0.005, upper)
+        (_, verdict, _) = judge(TOY, judged, found).verdicts
+        assert (verdict.gate, verdict.passed) == ("champion", passed), verdict.reason
+    assert judge(TOY, judged).passed
+
+
+def test_the_gate_says_by_how_much_and_from_what_it_knows() -> None:
+    judged = evaluation(scores(0.45, 0.5, 0.5), scores(0.5, 0.5, 0.5))
+    (_, verdict, _) = judge(TOY, judged, difference(-0.05, -0.0312)).verdicts
+    assert verdict.reason == (
+        "rmse 0.45 beside the champion's 0.5 on the same rows: by -0.05, in 95 of 100 samples below -0.0312 "
+        "(1,000 samples of 10 days), must be below 0: better beyond chance"
+    )
+    (_, verdict, _) = judge(TOY, judged, difference(-0.05, None)).verdicts
+    assert verdict.reason.endswith(
+        "10 days cannot tell it from chance, must be better: not better beyond chance"
+    )
+
+
+def difference(value: float, upper: float | None) -> Difference:
+    return Difference(value=value, error=0.01, upper=upper, blocks=10, of="days", samples=1_000)
 
 
 def test_without_a_champion_there_is_no_champion_gate() -> None:
