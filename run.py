@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import cards
+from console.commands import retraining
 from console.options import (
     Candidates,
     Cutoff,
@@ -51,7 +51,7 @@ def default(
     Without a command: the main job. Trains [b]taxi[/b] on the bundled trips, promotes the best candidate,
     packages it, starts its endpoint and asks it for one trip.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate was not passed.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate was not passed, 4 another process is at it.
 
     Example: [b]python run.py[/b]
     """
@@ -488,6 +488,8 @@ def stack_show(call: Call) -> None:
 
     call.answer(job(call.settings, call.stack), reports.stack_shown)
 
+
+app.add_typer(retraining.app)
 
 _TOOL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

@@ -229,13 +229,14 @@ def _train(
     ):
         # In a cluster the run itself goes on to release: it outlives this command.
         trained = run_training(plan, person() if release and session.databases is None else None)
-    document = _training_document(plan, trained)
+    document = training_document(plan, trained)
     if trained.released is not None:
         document["release"] = document_of(use_case, trained.released, trained.run.name)
     return document
 
 
-def _training_document(plan: Plan, trained: Trained) -> Document:
+def training_document(plan: Plan, trained: Trained) -> Document:
+    """What was trained, how it did, and what became of it."""
     import usecases
 
     case = usecases.load(plan.use_case)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 Document = Mapping[str, Any]
 
-_NOTHING_RUNS = "PostgreSQL is not running, and so nothing else is. Start with: python run.py"
+NOTHING_RUNS = "PostgreSQL is not running, and so nothing else is. Start with: python run.py"
 
 
 def main_job(document: Document) -> RenderableType:
@@ -136,7 +136,7 @@ def status(document: Document) -> RenderableType:
     """What runs, a line each."""
     server = document["postgresql"]
     if server is None:
-        return _NOTHING_RUNS
+        return NOTHING_RUNS
     kind = "embedded" if server["embedded"] else "your own"
     table = new_table("use case", "champion", ">score", "endpoint", "serves", "state", "since")
     for row in document["use_cases"]:
@@ -151,7 +151,7 @@ def status(document: Document) -> RenderableType:
 def history(document: Document) -> RenderableType:
     """Releases, a line each."""
     if document["releases"] is None:
-        return _NOTHING_RUNS
+        return NOTHING_RUNS
     drift = [f"[red]{escape(sentence)}[/]" for sentence in document["drift"]]
     if not document["releases"] and not drift:
         return f"Not released yet. Release the champion: python run.py release {document['use_case']}"

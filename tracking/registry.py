@@ -171,6 +171,24 @@ def challenge(version: Version) -> None:
     _client().set_registered_model_alias(version.name, CHALLENGER, str(version.number))
 
 
+def provenance(version: Version) -> dict[str, Any]:
+    """Where the version comes from; its model is not loaded.
+
+    Raises:
+        TrackingError: its files are gone or damaged.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        files: Any = get_artifact_repository(version.source)
+        file = Path(files.download_artifacts("extra_files/provenance.json"))
+        found: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, MlflowException, json.JSONDecodeError) as error:
+        raise _damaged(version, error) from error
+    return found
+
+
 def load(version: Version) -> Loaded:
     """The model with its provenance, profile and validation rows.
 
@@ -224,10 +242,14 @@ def _reading(version: Version) -> Iterator[None]:
     try:
         yield
     except (OSError, MlflowException, json.JSONDecodeError) as error:
-        raise TrackingError(
-            f"{version.name} version {version.number} cannot be loaded from {version.source}: {error}. "
-            f"Train anew: python run.py train {version.name}"
-        ) from error
+        raise _damaged(version, error) from error
+
+
+def _damaged(version: Version, error: Exception) -> TrackingError:
+    return TrackingError(
+        f"{version.name} version {version.number} cannot be loaded from {version.source}: {error}. "
+        f"Train anew: python run.py train {version.name}"
+    )
 
 
 def _download(uri: str) -> Path:

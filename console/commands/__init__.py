@@ -1,1 +1,1 @@
-"""Commands, by what they are about; run.py puts them together."""
+"""Commands, a file for each group; run.py adds them."""
