@@ -113,7 +113,7 @@ def _shifts(use_case: UseCase, before: pd.DataFrame, now: pd.DataFrame) -> tuple
     monitored = {
         name: column for name, column in use_case.monitored.items() if not (short and column.calendar)
     } | {PREDICTION: predictions}
-    frames = [_columns(use_case, rows) for rows in (before, now)]
+    frames = [columns(use_case, rows) for rows in (before, now)]
     pairs = {name: (frames[0][name], frames[1][name]) for name in monitored}
     apart = [
         numeric(*(values.to_numpy(dtype=np.float64, na_value=np.nan) for values in pairs[name]))
@@ -136,7 +136,7 @@ def _shifts(use_case: UseCase, before: pd.DataFrame, now: pd.DataFrame) -> tuple
     return shifts, drifts
 
 
-def _columns(use_case: UseCase, rows: pd.DataFrame) -> Mapping[str, pd.Series]:
+def columns(use_case: UseCase, rows: pd.DataFrame) -> Mapping[str, pd.Series]:
     """All columns that can be monitored, by name; features before request columns of the same name."""
     requests = rows[use_case.request_columns]
     features = use_case.features(requests)

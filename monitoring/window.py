@@ -20,6 +20,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, text
 
 from db.session import engine
+from monitoring.performance import PREDICTION
 
 if TYPE_CHECKING:
     from usecases.base import UseCase
@@ -28,8 +29,6 @@ SAMPLE = 50_000
 """Rows that a check looks at: more would not find smaller shifts that matter."""
 SETTLE_SECONDS = 10
 """A window ends so long before now: endpoints ship what they logged within a second or two."""
-PREDICTION = "prediction"
-"""Column of the model's predictions, as in the validation rows of a version."""
 
 _VALUE = "value"
 _Row = tuple[int, str, str | None, float | None]

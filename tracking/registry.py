@@ -265,6 +265,26 @@ def _record(folder: Path) -> Record:
     )
 
 
+def validation(version: Version) -> pd.DataFrame:
+    """The validation rows of a version alone: request columns, target, `prediction`.
+
+    Raises:
+        TrackingError: they are gone or damaged.
+    """
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        files: Any = get_artifact_repository(version.source)
+        return pd.read_parquet(files.download_artifacts("extra_files/validation.parquet"))
+    except (OSError, MlflowException) as error:
+        raise TrackingError(
+            f"The validation rows of {version.name} version {version.number} cannot be read from "
+            f"{version.source}: {error}. Train anew: python run.py train {version.name}"
+        ) from error
+
+
 def _write_files(
     folder: Path, provenance: Mapping[str, Any], profile: Mapping[str, Any], validation: pd.DataFrame
 ) -> list[Path]:

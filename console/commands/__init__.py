@@ -1,1 +1,1 @@
-"""Commands, a file for each group; run.py adds them."""
+"""Commands by what they are about, a module each: what a person types; the work is done elsewhere."""

@@ -13,7 +13,8 @@ import pytest
 import usecases
 from db import migrate
 from monitoring import window as windows
-from monitoring.window import PREDICTION, Window
+from monitoring.performance import PREDICTION
+from monitoring.window import Window
 from tests.integration.postgresql.servers import rows
 
 TAXI, TITANIC = usecases.load("taxi"), usecases.load("titanic")

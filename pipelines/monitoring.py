@@ -1,0 +1,164 @@
+"""Monitor: observe (draw what was logged since the last check) → compare → report → record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from errors import DataError, UsageError
+from pipelines.run import Run, in_cluster, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from db.checks import RecordedCheck
+    from monitoring.check import Check
+    from monitoring.window import Window
+
+KEPT_REPORTS = 100
+"""Pages of so many checks stay in the home folder; ZenML has them all, until `gc`."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found."""
+
+    check: Check
+    recorded: int
+    """Its number in `drift_checks`."""
+    new: bool
+    """False: nothing came since this one, which is the newest on record."""
+    run: Run | None = None
+    notes: tuple[str, ...] = ()
+    """What was not looked at, in sentences."""
+    report: Path | None = None
+    """The page of it."""
+
+
+def monitor(use_case: str, since: datetime | None = None) -> Checked:
+    """Check the version that serves by what came since the last check, or since a moment.
+
+    When nothing came, the newest check is returned again.
+
+    Raises:
+        UsageError: the active stack is a cluster's, or `since` is not yet.
+        DataError: nothing was logged yet.
+        DatabaseError: another check of the use case is under way, or was quicker.
+    """
+    from db import checks
+    from db.databases import prepare
+    from db.migrate import upgrade
+    from db.session import advisory_lock
+    from monitoring import window as windows
+    from monitoring.check import Check
+    from settings import Settings
+
+    if in_cluster():
+        raise UsageError(
+            "Checks read PostgreSQL themselves, which pods of pipelines do not reach; run `monitor` where "
+            "MODELYARD_DATABASE_URL is the cluster's database, on the stack `local`."
+        )
+    settings = Settings()
+    url = prepare(settings).modelyard
+    upgrade(url)
+    with advisory_lock(url, f"monitor {use_case}"):
+        until = checks.now(url) - timedelta(seconds=windows.SETTLE_SECONDS)
+        if since is not None and since >= until:
+            raise UsageError(
+                f"A check can begin before {until.isoformat(timespec='seconds')}; not at {since}."
+            )
+        newest = checks.newest(url, use_case)
+        begin = since or checks.watermark(url, use_case)
+        window = windows.survey(url, use_case, begin, until)
+        if window is None or window.is_empty or (newest is not None and _known(window, newest)):
+            if newest is None:
+                raise DataError(
+                    f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
+                    f"Ask its endpoint first, such as by: python run.py predict {use_case} --file FILE"
+                )
+            return Checked(Check.model_validate(newest.found), newest.id, new=False)
+        version = window.version(_serving(url, use_case))
+        late = 0 if newest is None or newest.until != begin else _late(url, newest)
+        parameters: dict[str, Any] = {
+            "window": window.model_dump(mode="json"),
+            "version": version,
+            "notes": [*_others(window, version), *_came_late(late)],
+        }
+        finished = run(f"monitor_{use_case}", monitoring, parameters, cache=False)
+    recorded = finished.output("record", "recorded")
+    folder = settings.home / "reports"
+    return Checked(
+        check=finished.output("compare", "check"),
+        recorded=recorded,
+        new=True,
+        run=finished,
+        notes=tuple(finished.output("observe", "notes")),
+        report=_keep(folder, use_case, recorded, finished.output("report", "report")),
+    )
+
+
+def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
+    """The steps of a check, in their order."""
+    from steps.monitoring import compare, observe, record, report
+
+    asked, known, said = observe(window, version, notes)
+    check = compare(window, version, asked, known)
+    page = report(check, asked, said)
+    # After the page: what is on record has one.
+    record(check, after=page)
+
+
+def _serving(url: str, use_case: str) -> int | None:
+    from db import releases
+    from releases.local import TARGET
+
+    found = releases.serving(url, use_case, TARGET)
+    return found.model_version if found else None
+
+
+def _known(window: Window, newest: RecordedCheck) -> bool:
+    """Whether the newest check saw exactly this: too few rows, and none has come since."""
+    version = newest.model_version
+    counts = (newest.found["rows"], newest.found["outcomes"])
+    there = {*window.rows, *window.outcomes}
+    return (
+        window.since == newest.since
+        and there == {version}
+        and counts == (window.rows.get(version, 0), window.outcomes.get(version, 0))
+    )
+
+
+def _late(url: str, newest: RecordedCheck) -> int:
+    from monitoring.window import count
+
+    now = count(url, newest.use_case, newest.model_version, newest.since, newest.until)
+    return max(0, now - int(newest.found["rows"]))
+
+
+def _others(window: Window, version: int) -> list[str]:
+    return [
+        f"{rows:,} predictions of version {other}: the check is about version {version}."
+        for other, rows in sorted(window.rows.items())
+        if other != version
+    ]
+
+
+def _came_late(rows: int) -> list[str]:
+    if not rows:
+        return []
+    return [
+        f"{rows:,} predictions that reached the database after the last check, although they are older: they "
+        "waited on an endpoint's disk."
+    ]
+
+
+def _keep(folder: Path, use_case: str, recorded: int, page: str) -> Path:
+    """Write the page of a check to the folder, and remove the oldest ones."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{use_case}-{recorded}.html"
+    path.write_text(page)
+    pages = sorted(folder.glob(f"{use_case}-*.html"), key=lambda page: int(page.stem.rpartition("-")[2]))
+    for old in pages[:-KEPT_REPORTS]:
+        old.unlink()
+    return path
