@@ -5,6 +5,7 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     GET  /modelyard/releases?use_case=…&target=…&limit=…   the newest first
     POST /modelyard/releases                               begins one: 201, {"id": 7}
     POST /modelyard/releases/7/serve                       and canary, fail, withdraw, stop: 204
+    GET  /modelyard/metrics                                what the newest checks found, for Prometheus
 
 What does not work out is `{"error": "a sentence"}`: 401 without the login, 404 for a release that is not
 there, 409 for a change that makes no sense, 422 for a wrong body, 503 while PostgreSQL does not answer.
@@ -28,14 +29,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import releases
+from db import checks, releases
 from db.recorded import PATH
+from stacks.platform import check_metrics
 
 if TYPE_CHECKING:
     from stacks.platform.credentials import Credentials
     from stacks.platform.server import Application, Send
 
 BODY_BYTES = 256 * 1024
+
+_OURS = (f"{PATH}/", f"{check_metrics.PATH}/")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -94,7 +98,7 @@ _CHANGES: dict[str, tuple[type[_Body], Callable[..., None]]] = {
 
 
 def beside(application: Application, database: str, login: Credentials) -> Application:
-    """`application`, and below `PATH` the record of releases in the database at this URL, for `login`."""
+    """`application`, and beside it the records in the database at this URL, for `login`."""
     records = _records(database)
     refused = _error(
         401,
@@ -103,7 +107,7 @@ def beside(application: Application, database: str, login: Credentials) -> Appli
     )
 
     async def choosing(scope: Any, receive: Any, send: Send) -> None:
-        if scope["type"] != "http" or not f"{scope['path']}/".startswith(f"{PATH}/"):
+        if scope["type"] != "http" or not f"{scope['path']}/".startswith(_OURS):
             return await application(scope, receive, send)
         known = _knows(login, Headers(scope=scope).get("authorization", ""))
         return await (records if known else refused)(scope, receive, send)
@@ -122,6 +126,10 @@ def _records(database: str) -> Starlette:
         number = await run_in_threadpool(releases.begin, database, **body.model_dump())
         return JSONResponse({"id": number}, 201)
 
+    async def metrics(_: Request) -> Response:
+        found = await run_in_threadpool(checks.of_each, database)
+        return Response(check_metrics.exposition(found), media_type=check_metrics.CONTENT_TYPE)
+
     def changing(model: type[_Body], note: Callable[..., None]) -> Endpoint:
         async def change(request: Request) -> Response:
             body = model.model_validate_json(await _body(request))
@@ -132,6 +140,7 @@ def _records(database: str) -> Starlette:
 
     return Starlette(
         routes=[
+            Route(check_metrics.PATH, metrics),
             Route(PATH, history),
             Route(PATH, begin, methods=["POST"]),
             *(

@@ -16,6 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from serving.metrics import LogState, Metrics
 from serving.ranges import Ranges
 from settings import PROJECT
+from stacks.platform.check_metrics import exposition
+from tests.unit.monitoring.test_check_metrics import FOUND, recorded
 from usecases.titanic.contract import PassengerRequest
 
 FOLDER = PROJECT / "k8s" / "monitoring"
@@ -71,14 +73,16 @@ def test_every_alert_says_what_is_wrong_how_much_and_what_to_do() -> None:
         assert rule["labels"]["severity"] in ("critical", "warning"), rule["alert"]
 
 
-def test_alerts_and_dashboard_watch_only_what_an_endpoint_counts() -> None:
+def test_alerts_and_dashboard_watch_only_what_endpoints_and_checks_tell() -> None:
     ranges = Ranges(PassengerRequest, {"rows": 1, "columns": {"Pclass": {"missing": 0, "counts": {"1": 1}}}})
     metrics = Metrics(
         None, {"model": "titanic", "version": "1"}, ranges, lambda: LogState(0, {}, 0, 0.0, True)
     )
+    told = (metrics.exposition(), exposition([recorded(FOUND)]))
     exposed = {
         sample.name
-        for family in text_string_to_metric_families(metrics.exposition().decode())
+        for text in told
+        for family in text_string_to_metric_families(text.decode())
         for sample in family.samples
     }
     watched = {name for expression in expressions() for name in re.findall(r"modelyard_\w+", expression)}
