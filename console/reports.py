@@ -138,11 +138,13 @@ def status(document: Document) -> RenderableType:
     if server is None:
         return NOTHING_RUNS
     kind = "embedded" if server["embedded"] else "your own"
-    table = new_table("use case", "champion", ">score", "endpoint", "serves", "state", "since")
+    table = new_table(
+        "use case", "champion", ">score", "endpoint", "serves", "state", "since", "newest check"
+    )
     for row in document["use_cases"]:
         champion = f"version {row['champion']}" if row["champion"] else "none"
         score = "" if row["score"] is None else f"{row['score']:.3f}"
-        table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]))
+        table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]), _check(row["check"]))
     head = f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}"
     pages: list[RenderableType] = ["", services(document)] if document["services"] else []
     return Group(head, *pages, "", table)
@@ -324,6 +326,13 @@ def _champion(document: Document) -> str:
         return f"New champion: version {version} ({document['winner']}), {beside}."
     kept = f"the champion is still version {before}" if before else "there is no champion yet"
     return f"Version {version} is registered, not promoted: a gate was not passed; {kept}."
+
+
+def _check(check: Document | None) -> str:
+    if check is None:
+        return "none"
+    until = f"{datetime.fromisoformat(check['until']).astimezone():%Y-%m-%d %H:%M}"
+    return f"{until} {check['verdict']}"
 
 
 def _endpoint(endpoint: Document | None) -> list[str]:

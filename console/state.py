@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from console.progress import Progress
+    from db.checks import RecordedCheck
     from db.databases import Databases
     from db.models import Release
     from settings import Settings
@@ -78,6 +79,7 @@ def _server(databases: Databases) -> Document:
 
 def _use_cases(settings: Settings) -> list[Document]:
     import usecases
+    from db import checks
     from db import releases as record
     from db.migrate import upgrade
     from releases.local import TARGET
@@ -88,6 +90,7 @@ def _use_cases(settings: Settings) -> list[Document]:
     upgrade(databases.modelyard)
     session.open_tracking(databases)
     serving = {found.use_case: found for found in record.all_serving(databases.modelyard, TARGET)}
+    checked = {found.use_case: found for found in checks.of_each(databases.modelyard)}
     found = []
     for name in usecases.names():
         champion = registry.champion(name)
@@ -97,9 +100,19 @@ def _use_cases(settings: Settings) -> list[Document]:
                 "champion": champion.number if champion else None,
                 "score": float(champion.tags["score"]) if champion else None,
                 "endpoint": _endpoint(settings, serving[name]) if name in serving else None,
+                "check": _check(checked[name]) if name in checked else None,
             }
         )
     return found
+
+
+def _check(found: RecordedCheck) -> Document:
+    return {
+        "id": found.id,
+        "model_version": found.model_version,
+        "verdict": found.verdict,
+        "until": found.until.isoformat(timespec="seconds"),
+    }
 
 
 def _endpoint(settings: Settings, serving: Release) -> Document:

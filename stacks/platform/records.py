@@ -102,7 +102,7 @@ def beside(application: Application, database: str, login: Credentials) -> Appli
     records = _records(database)
     refused = _error(
         401,
-        "The record of releases is for those who log in, as they do to MLflow's pages.",
+        "The records are for those who log in, as they do to MLflow's pages.",
         {"WWW-Authenticate": 'Basic realm="modelyard"'},
     )
 

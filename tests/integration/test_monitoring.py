@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ import pytest
 from psycopg2.extras import execute_values
 
 import usecases
-from console import monitoring
+from console import monitoring, reports
 from db import checks
 from db.session import advisory_lock
 from serving.rows import requests
@@ -133,6 +134,9 @@ def test_when_nothing_new_came_the_last_check_is_told_again(modelyard: CommandLi
     )
     assert f"Nothing new since check {before[0]}" in read(monitoring.report, done)
     assert on_record(url) == before
+    shown = modelyard("status")
+    assert shown.document["use_cases"][1]["check"]["verdict"] == "good"
+    assert re.search(r"titanic .* [0-9:]{5} good$", read(reports.status, shown), re.MULTILINE)
 
 
 def test_a_check_that_was_killed_leaves_nothing_and_the_next_one_sees_all(

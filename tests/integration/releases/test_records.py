@@ -9,17 +9,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import pytest
 
+from db import checks
 from db import releases as record
 from db.recorded import Recorded
 from errors import ReleaseError
 from releases.records import Records
 from settings import PROJECT
 from tests.integration.postgresql import servers
+from tests.unit.monitoring.test_check_metrics import FOUND
 
 SECONDS = 120
 LOGIN = ("default", "a password of the tests")
@@ -374,6 +377,21 @@ def test_a_list_is_as_long_as_was_asked_for(records: Records, use_case: str, mlf
     asked = {"use_case": use_case, "limit": 2}
     answer = httpx.get(f"{mlflow}/modelyard/releases", params=asked, auth=LOGIN, trust_env=False)
     assert [release["id"] for release in answer.json()] == [numbers[2], numbers[1]]
+
+
+def test_prometheus_is_told_there_what_checks_found_when_it_logs_in(
+    mlflow: str, postgresql: servers.Server
+) -> None:
+    check = {**FOUND, "use_case": "passengers"}
+    times = {"since": datetime(2026, 1, 1, tzinfo=UTC), "until": datetime(2026, 1, 2, tzinfo=UTC)}
+    about = {"use_case": "passengers", "model_version": 3, "verdict": "retrain", "found": check}
+    checks.record(postgresql.url("modelyard"), **about, **times)
+    address = f"{mlflow}/modelyard/metrics"
+    answer = httpx.get(address, auth=LOGIN, trust_env=False)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'modelyard_check_verdict{use_case="passengers",verdict="retrain"} 1.0' in answer.text
+    assert httpx.get(address, trust_env=False).status_code == 401
+    assert httpx.post(address, auth=LOGIN, trust_env=False).status_code == 405
 
 
 def _status(url: str) -> int:
