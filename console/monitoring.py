@@ -26,11 +26,13 @@ def monitor(settings: Settings, stack: str, progress: Progress, use_case: str, s
     """Check what serves.
 
     Raises:
-        UsageError: there is no such use case, or `since` is no moment.
+        UsageError: there is no such use case, `since` is no moment, or the stack is a cluster's.
     """
     import usecases
+    from stacks.session import require_local
 
     usecases.load(use_case)
+    require_local(stack, "A check")
     begin = moment(since) if since else None
     open_session(settings, stack, progress)
     from pipelines.monitoring import monitor as run_monitor

@@ -111,10 +111,10 @@ def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
 
 def _serving(url: str, use_case: str) -> int | None:
     from db import releases
-    from releases.local import TARGET
 
-    found = releases.serving(url, use_case, TARGET)
-    return found.model_version if found else None
+    # Wherever it does: the log has the predictions of all of its endpoints.
+    found = releases.history(url, use_case=use_case)
+    return next((one.model_version for one in found if one.status == "serving"), None)
 
 
 def _known(window: Window, newest: RecordedCheck) -> bool:

@@ -21,7 +21,7 @@ from psycopg2.extras import execute_values
 
 import usecases
 from console import monitoring, reports
-from db import checks
+from db import checks, migrate
 from db.session import advisory_lock
 from serving.rows import requests
 from settings import PROJECT
@@ -40,6 +40,7 @@ def modelyard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]
     command_line = CommandLine(tmp_path_factory.mktemp("monitoring") / "home", port)
     trained = command_line("train", "titanic", "--candidates", "baseline")
     assert trained.document["version"] == 1, trained.stderr
+    migrate.upgrade(command_line.url("modelyard"))
     yield command_line
     command_line("stop")
 
@@ -187,9 +188,10 @@ def test_a_moment_that_makes_no_sense_is_refused(modelyard: CommandLine, since: 
 
 
 def test_in_a_cluster_it_is_said_that_it_cannot(modelyard: CommandLine) -> None:
-    done = modelyard("--stack", "kubernetes", "checks", "titanic")
-    assert done.code == 2
-    assert "works on this machine alone so far" in done.document["error"]
+    for command in ("monitor", "checks"):
+        done = modelyard("--stack", "kubernetes", command, "titanic")
+        assert done.code == 2
+        assert "works on this machine alone so far" in done.document["error"]
 
 
 def test_the_check_is_about_one_version_and_counts_the_rows_of_others(
