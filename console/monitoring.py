@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.markup import escape
 
+from console.releases import is_cluster
 from console.reports import NOTHING_RUNS, new_table, times
 from console.session import open_session, stages
 from errors import UsageError
@@ -26,13 +27,11 @@ def monitor(settings: Settings, stack: str, progress: Progress, use_case: str, s
     """Check what serves.
 
     Raises:
-        UsageError: there is no such use case, `since` is no moment, or the stack is a cluster's.
+        UsageError: there is no such use case, or `since` is no moment.
     """
     import usecases
-    from stacks.session import require_local
 
     usecases.load(use_case)
-    require_local(stack, "A check")
     begin = moment(since) if since else None
     open_session(settings, stack, progress)
     from pipelines.monitoring import monitor as run_monitor
@@ -58,10 +57,15 @@ def checks(settings: Settings, stack: str, use_case: str) -> Document:
     from console.state import running
     from db import checks as record
     from db.migrate import upgrade
-    from stacks.session import require_local
 
     usecases.load(use_case)
-    require_local(stack, "The list of checks")
+    if is_cluster(stack):
+        from monitoring.log import Remote
+        from stacks.kubernetes import session
+
+        session.connect(settings)
+        there = Remote.of_environment().listed(use_case)
+        return {"use_case": use_case, "checks": [one.model_dump(mode="json") for one in there]}
     databases = running(settings)
     if databases is None:
         return {"use_case": use_case, "checks": None}

@@ -46,6 +46,8 @@ def record(
 ) -> int:
     """Note what a check found; returns its id. From then on the next check begins at `until`.
 
+    What a run noted already, since its step is done again, is noted once.
+
     Raises:
         DatabaseError: a check of the use case until the same moment is on record.
     """
@@ -65,6 +67,9 @@ def record(
     except IntegrityError as error:
         if "uq_drift_checks_until" not in str(error):
             raise
+        there = next((one for one in listed(url, use_case) if one.until == until), None)
+        if there is not None and zenml_run is not None and there.zenml_run == zenml_run:
+            return there.id
         raise DatabaseError(
             f"A check of {use_case} until {until.isoformat()} is on record already: another one was quicker. "
             "Nothing was noted; look at it by: python run.py checks " + use_case

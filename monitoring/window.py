@@ -23,6 +23,8 @@ from db.session import engine
 from monitoring.performance import PREDICTION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from usecases.base import UseCase
 
 SAMPLE = 50_000
@@ -30,8 +32,9 @@ SAMPLE = 50_000
 SETTLE_SECONDS = 10
 """A window ends so long before now: endpoints ship what they logged within a second or two."""
 
-_VALUE = "value"
-_Row = tuple[int, str, str | None, float | None]
+Row = tuple[int, str, str | None, float | None]
+"""Hash, request, prediction, and what came true; both as the log has them."""
+
 _CHUNK = 5_000
 # So much more than the sample is drawn, and the surplus left out: the drawing by hash hits its number only
 # nearly. Of 50,000 rows, 1,000 are more than four standard deviations.
@@ -121,25 +124,18 @@ def count(url: str, use_case: str, version: int, since: datetime, until: datetim
         return found.get(version, 0)
 
 
-def draw(url: str, use_case: UseCase, window: Window, version: int, size: int = SAMPLE) -> Drawn:
-    """At most `size` of the version's predictions in the window."""
-    drawn = _draw(url, use_case, window, version, _DRAWN, window.rows.get(version, 0), size)
-    return Drawn(drawn.rows.drop(columns=_VALUE), drawn.unreadable)
+def draw(
+    url: str, window: Window, version: int, field: str, *, known: bool, size: int = SAMPLE
+) -> Iterator[Row]:
+    """Some more than `size` of the version's predictions in the window, or all; read as they are asked for.
 
-
-def draw_known(url: str, use_case: UseCase, window: Window, version: int, size: int = SAMPLE) -> Drawn:
-    """At most `size` of the version's predictions whose outcome came in the window."""
-    drawn = _draw(url, use_case, window, version, _DRAWN_KNOWN, window.outcomes.get(version, 0), size)
-    return Drawn(drawn.rows.rename(columns={_VALUE: use_case.target}), drawn.unreadable)
-
-
-def _draw(
-    url: str, use_case: UseCase, window: Window, version: int, query: str, there: int, size: int
-) -> Drawn:
+    With `known` those whose outcome came in it. `field` is that of a response that holds the prediction.
+    """
+    there = (window.outcomes if known else window.rows).get(version, 0)
     share = min(1.0, (size + _SURPLUS) / there) if there else 1.0
     asked = {
-        "use_case": use_case.name,
-        "field": use_case.contract.prediction_field,
+        "use_case": window.use_case,
+        "field": field,
         "version": version,
         "since": window.since,
         "until": window.until,
@@ -147,17 +143,17 @@ def _draw(
         # Hashes are signed; one of 2**64 is lost where all are wanted.
         "below": min(int(share * _HASHES) - _HASHES // 2, _HASHES // 2 - 1),
     }
-    found: list[_Row] = []
     with _reading(url) as connection:
         streaming = connection.execution_options(yield_per=_CHUNK)
-        found.extend(streaming.execute(text(query), asked).tuples())
+        yield from streaming.execute(text(_DRAWN_KNOWN if known else _DRAWN), asked).tuples()
+
+
+def frame(use_case: UseCase, drawn: Iterable[Row], *, known: bool, size: int = SAMPLE) -> Drawn:
+    """What was drawn as a frame of `size` rows, or of all that there are."""
+    found = list(drawn)
     if len(found) > size:
         found.sort(key=lambda row: row[0])
         del found[size:]
-    return _frame(use_case, found)
-
-
-def _frame(use_case: UseCase, found: list[_Row]) -> Drawn:
     validate = use_case.request.__pydantic_validator__.validate_json
     requests, predictions, values = [], [], []
     for _, inputs, prediction, value in found:
@@ -176,7 +172,8 @@ def _frame(use_case: UseCase, found: list[_Row]) -> Drawn:
     empty = [name for name in rows.columns if rows[name].isna().all()]
     rows = rows.astype(dict.fromkeys(empty, np.float64))
     rows[PREDICTION] = np.array(predictions, dtype=np.float64)
-    rows[_VALUE] = np.array(values, dtype=np.float64)
+    if known:
+        rows[use_case.target] = np.array(values, dtype=np.float64)
     return Drawn(rows, unreadable=len(found) - len(requests))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError, UsageError
-from pipelines.run import Run, in_cluster, run
+from errors import DataError
+from pipelines.run import Run, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,52 +42,35 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
     When nothing came, the newest check is returned again.
 
     Raises:
-        UsageError: the active stack is a cluster's, or `since` is not yet.
+        UsageError: `since` is not yet.
         DataError: nothing was logged yet.
         DatabaseError: another check of the use case is under way, or was quicker.
     """
-    from db import checks
-    from db.databases import prepare
-    from db.migrate import upgrade
-    from db.session import advisory_lock
-    from monitoring import window as windows
+    from monitoring import log as logs
     from monitoring.check import Check
+    from monitoring.window import SETTLE_SECONDS
     from settings import Settings
 
-    if in_cluster():
-        raise UsageError(
-            "Checks read PostgreSQL themselves, which pods of pipelines do not reach; run `monitor` where "
-            "MODELYARD_DATABASE_URL is the cluster's database, on the stack `local`."
-        )
-    settings = Settings()
-    url = prepare(settings).modelyard
-    upgrade(url)
-    with advisory_lock(url, f"monitor {use_case}"):
-        until = checks.now(url) - timedelta(seconds=windows.SETTLE_SECONDS)
-        if since is not None and since >= until:
-            raise UsageError(
-                f"A check can begin before {until.isoformat(timespec='seconds')}; not at {since}."
-            )
-        newest = checks.newest(url, use_case)
-        begin = since or checks.watermark(url, use_case)
-        window = windows.survey(url, use_case, begin, until)
+    log = logs.here()
+    with log.alone(use_case):
+        pending = log.pending(use_case, since)
+        window, newest = pending.window, pending.newest
         if window is None or window.is_empty or (newest is not None and _known(window, newest)):
             if newest is None:
                 raise DataError(
-                    f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
+                    f"No prediction of {use_case} is logged that is older than {SETTLE_SECONDS} s. "
                     f"Ask its endpoint first, such as by: python run.py predict {use_case} --file FILE"
                 )
             return Checked(Check.model_validate(newest.found), newest.id, new=False)
-        version = window.version(_serving(url, use_case))
-        late = 0 if newest is None or newest.until != begin else _late(url, newest)
+        version = window.version(pending.serving)
         parameters: dict[str, Any] = {
             "window": window.model_dump(mode="json"),
             "version": version,
-            "notes": [*_others(window, version), *_came_late(late)],
+            "notes": [*_others(window, version), *_came_late(pending.late)],
         }
         finished = run(f"monitor_{use_case}", monitoring, parameters, cache=False)
     recorded = finished.output("record", "recorded")
-    folder = settings.home / "reports"
+    folder = Settings().home / "reports"
     return Checked(
         check=finished.output("compare", "check"),
         recorded=recorded,
@@ -109,14 +92,6 @@ def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
     record(check, after=page)
 
 
-def _serving(url: str, use_case: str) -> int | None:
-    from db import releases
-
-    # Wherever it does: the log has the predictions of all of its endpoints.
-    found = releases.history(url, use_case=use_case)
-    return next((one.model_version for one in found if one.status == "serving"), None)
-
-
 def _known(window: Window, newest: RecordedCheck) -> bool:
     """Whether the newest check saw exactly this: too few rows, and none has come since."""
     version = newest.model_version
@@ -127,13 +102,6 @@ def _known(window: Window, newest: RecordedCheck) -> bool:
         and there == {version}
         and counts == (window.rows.get(version, 0), window.outcomes.get(version, 0))
     )
-
-
-def _late(url: str, newest: RecordedCheck) -> int:
-    from monitoring.window import count
-
-    now = count(url, newest.use_case, newest.model_version, newest.since, newest.until)
-    return max(0, now - int(newest.found["rows"]))
 
 
 def _others(window: Window, version: int) -> list[str]:

@@ -23,14 +23,14 @@ def observe(
         version: The version to check.
         notes: What is known of rows that are not looked at; more of them are added.
     """
-    from db.databases import prepare
-    from monitoring.window import Window, draw, draw_known
-    from settings import Settings
+    from monitoring.log import here
+    from monitoring.window import Window, frame
 
-    url = prepare(Settings()).modelyard
+    _open_tracking()
+    log = here()
     seen = Window.model_validate(window)
     case = usecases.load(seen.use_case)
-    asked, known = draw(url, case, seen, version), draw_known(url, case, seen, version)
+    asked, known = (frame(case, log.draw(seen, version, known=known), known=known) for known in (False, True))
     log_metadata({"rows": seen.rows.get(version, 0), "outcomes": seen.outcomes.get(version, 0)})
     if asked.unreadable or known.unreadable:
         notes = [*notes, _unreadable(max(asked.unreadable, known.unreadable))]
@@ -46,6 +46,7 @@ def compare(
     from monitoring.window import Window
     from tracking import registry
 
+    _open_tracking()
     seen = Window.model_validate(window)
     case = usecases.load(seen.use_case)
     reference = Reference(version, registry.validation(registry.find(case.name, str(version))))
@@ -72,6 +73,7 @@ def report(check: Check, asked: pd.DataFrame, notes: list[str]) -> Annotated[HTM
     from monitoring.report import page
     from tracking import registry
 
+    _open_tracking()
     case = usecases.load(check.use_case)
     validation = registry.validation(registry.find(case.name, str(check.model_version)))
     run = get_step_context().pipeline_run.name
@@ -81,22 +83,32 @@ def report(check: Check, asked: pd.DataFrame, notes: list[str]) -> Annotated[HTM
 @step(enable_cache=False)
 def record(check: Check) -> Annotated[int, "recorded"]:
     """Note the check; the next one begins where it ended."""
-    from db.checks import record
-    from db.databases import prepare
-    from settings import Settings
+    from monitoring.log import here
 
-    number = record(
-        prepare(Settings()).modelyard,
-        use_case=check.use_case,
-        model_version=check.model_version,
-        since=check.since,
-        until=check.until,
-        verdict=check.verdict,
-        found=check.model_dump(mode="json"),
-        zenml_run=get_step_context().pipeline_run.name,
+    _open_tracking()
+    number = here().record(
+        {
+            "use_case": check.use_case,
+            "model_version": check.model_version,
+            "since": check.since,
+            "until": check.until,
+            "verdict": check.verdict,
+            "found": check.model_dump(mode="json"),
+            "zenml_run": get_step_context().pipeline_run.name,
+        }
     )
     log_metadata({"recorded": number})
     return number
+
+
+def _open_tracking() -> None:
+    """In a cluster a step before may have left MLflow without an address."""
+    from zenml.client import Client
+
+    if Client().active_stack.orchestrator.flavor == "modelyard":
+        from stacks.kubernetes.tracking import open_tracking
+
+        open_tracking()
 
 
 def _unreadable(rows: int) -> str:

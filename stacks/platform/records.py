@@ -6,6 +6,7 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     POST /modelyard/releases                               begins one: 201, {"id": 7}
     POST /modelyard/releases/7/serve                       and canary, fail, withdraw, stop: 204
     GET  /modelyard/metrics                                what the newest checks found, for Prometheus
+         /modelyard/checks…                                see checks.py
 
 What does not work out is `{"error": "a sentence"}`: 401 without the login, 404 for a release that is not
 there, 409 for a change that makes no sense, 422 for a wrong body, 503 while PostgreSQL does not answer.
@@ -31,7 +32,10 @@ from starlette.routing import Route
 
 from db import checks, releases
 from db.recorded import PATH
+from errors import DatabaseError, UsageError
+from monitoring.log import PATH as CHECKS
 from stacks.platform import check_metrics
+from stacks.platform import checks as of_checks
 
 if TYPE_CHECKING:
     from stacks.platform.credentials import Credentials
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 256 * 1024
 
-_OURS = (f"{PATH}/", f"{check_metrics.PATH}/")
+_OURS = (f"{PATH}/", f"{CHECKS}/", f"{check_metrics.PATH}/")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -141,6 +145,7 @@ def _records(database: str) -> Starlette:
     return Starlette(
         routes=[
             Route(check_metrics.PATH, metrics),
+            *of_checks.routes(database, _body),
             Route(PATH, history),
             Route(PATH, begin, methods=["POST"]),
             *(
@@ -151,6 +156,8 @@ def _records(database: str) -> Starlette:
         exception_handlers={
             releases.Unknown: lambda _, error: _error(404, str(error)),
             releases.Conflict: lambda _, error: _error(409, str(error)),
+            DatabaseError: lambda _, error: _error(409, str(error)),
+            UsageError: lambda _, error: _error(422, str(error)),
             ValidationError: lambda _, error: _error(422, _words(error)),
             HTTPException: lambda _, error: _error(error.status_code, error.detail, error.headers),
             OperationalError: _away,

@@ -187,13 +187,6 @@ def test_a_moment_that_makes_no_sense_is_refused(modelyard: CommandLine, since: 
     assert told in done.document["error"]
 
 
-def test_in_a_cluster_it_is_said_that_it_cannot(modelyard: CommandLine) -> None:
-    for command in ("monitor", "checks"):
-        done = modelyard("--stack", "kubernetes", command, "titanic")
-        assert done.code == 2
-        assert "works on this machine alone so far" in done.document["error"]
-
-
 def test_the_check_is_about_one_version_and_counts_the_rows_of_others(
     modelyard: CommandLine, url: str, validation: pd.DataFrame
 ) -> None:

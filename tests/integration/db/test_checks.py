@@ -62,6 +62,14 @@ def test_the_next_check_begins_where_the_last_one_ended_that_told_anything(url: 
     assert checks.watermark(url, "taxi") == NOON + timedelta(hours=2)
 
 
+def test_a_run_whose_step_is_done_again_notes_its_check_once(url: str) -> None:
+    number = note(url, 1, zenml_run="monitor_taxi-1")
+    assert note(url, 1, zenml_run="monitor_taxi-1") == number
+    with pytest.raises(DatabaseError, match="on record already"):
+        note(url, 1, zenml_run="monitor_taxi-2")
+    assert len(checks.listed(url, "taxi")) == 1
+
+
 def test_of_many_checks_of_one_time_one_is_noted_and_the_others_are_told(url: str) -> None:
     def attempt(_: int) -> str:
         try:

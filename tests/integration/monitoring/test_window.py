@@ -14,7 +14,7 @@ import usecases
 from db import migrate
 from monitoring import window as windows
 from monitoring.performance import PREDICTION
-from monitoring.window import Window
+from monitoring.window import Drawn, Window
 from tests.integration.postgresql.servers import rows
 
 TAXI, TITANIC = usecases.load("taxi"), usecases.load("titanic")
@@ -59,6 +59,14 @@ def survey(url: str, since: datetime | None = NOON, until: datetime = NOON + HOU
     return found
 
 
+def draw(
+    url: str, window: Window, version: int = 3, size: int = windows.SAMPLE, *, known: bool = False
+) -> Drawn:
+    field = TAXI.contract.prediction_field
+    drawn = windows.draw(url, window, version, field, known=known, size=size)
+    return windows.frame(TAXI, drawn, known=known, size=size)
+
+
 def numbers(frame: pd.DataFrame) -> list[int]:
     return sorted(frame[PREDICTION].astype(int))
 
@@ -69,7 +77,7 @@ def test_a_window_begins_with_its_first_moment_and_ends_before_its_last(url: str
         log(url, number, at)
     window = survey(url)
     assert window.rows == {3: 2}
-    assert numbers(windows.draw(url, TAXI, window, 3).rows) == [1, 2]
+    assert numbers(draw(url, window).rows) == [1, 2]
     assert windows.count(url, "taxi", 3, NOON, NOON + HOUR) == 2
     assert windows.count(url, "taxi", 4, NOON, NOON + HOUR) == 0
 
@@ -87,7 +95,7 @@ def test_the_version_that_serves_is_checked_if_anything_came_of_it_else_the_newe
     window = survey(url)
     assert window.rows == {2: 1, 3: 2, 4: 1}
     assert [window.version(serving) for serving in (3, 4, 5, None)] == [3, 4, 4, 4]
-    assert numbers(windows.draw(url, TAXI, window, 3).rows) == [1, 2]
+    assert numbers(draw(url, window).rows) == [1, 2]
 
 
 def test_an_outcome_belongs_to_the_time_in_which_it_came_however_old_its_prediction_is(url: str) -> None:
@@ -99,14 +107,14 @@ def test_an_outcome_belongs_to_the_time_in_which_it_came_however_old_its_predict
     log(url, 5, NOON)
     window = survey(url)
     assert (window.rows, window.outcomes) == ({3: 1}, {2: 1, 3: 1})
-    known = windows.draw_known(url, TAXI, window, 3).rows
+    known = draw(url, window, known=True).rows
     assert known[[PREDICTION, "duration"]].to_numpy().tolist() == [[1.0, 11.5]]
 
 
 def test_rows_have_the_types_of_the_rows_that_a_model_learns_from(url: str) -> None:
     log(url, 1)
     log(url, 2, passenger_count=2, lpep_pickup_datetime="2024-02-29 23:59:59", trip_distance=3)
-    frame = windows.draw(url, TAXI, survey(url), 3).rows.sort_values(PREDICTION)
+    frame = draw(url, survey(url)).rows.sort_values(PREDICTION)
     assert list(frame.columns) == [*TAXI.request_columns, PREDICTION]
     assert pd.api.types.is_datetime64_any_dtype(frame["lpep_pickup_datetime"])
     assert frame["lpep_pickup_datetime"].iloc[1] == pd.Timestamp("2024-02-29T23:59:59")
@@ -123,7 +131,8 @@ def test_the_prediction_is_read_from_the_field_that_holds_it(url: str) -> None:
     rows(url, query, NOON, json.dumps({**TITANIC.example, "Embarked": None}), answered)
     window = windows.survey(url, "titanic", NOON, NOON + HOUR)
     assert window is not None
-    frame = windows.draw(url, TITANIC, window, 1).rows
+    drawn = windows.draw(url, window, 1, TITANIC.contract.prediction_field, known=False)
+    frame = windows.frame(TITANIC, drawn, known=False).rows
     assert frame[PREDICTION].tolist() == [0.75]
     assert frame["Embarked"].isna().all()
 
@@ -133,7 +142,7 @@ def test_rows_that_the_contract_of_today_would_not_take_are_left_out_and_counted
     log(url, 2, colour="red")
     log(url, 3, output={"minutes": 3})
     log(url, 4, output={"duration_minutes": None})
-    drawn = windows.draw(url, TAXI, survey(url), 3)
+    drawn = draw(url, survey(url))
     assert (numbers(drawn.rows), drawn.unreadable) == ([1], 3)
 
 
@@ -141,18 +150,18 @@ def test_of_many_rows_so_many_are_drawn_and_the_same_again(url: str) -> None:
     log_many(url, 20_000)
     window = survey(url)
     assert window.rows == {3: 20_000}
-    drawn = numbers(windows.draw(url, TAXI, window, 3, 1_000).rows)
+    drawn = numbers(draw(url, window, 3, 1_000).rows)
     assert len(set(drawn)) == 1_000
-    assert numbers(windows.draw(url, TAXI, window, 3, 1_000).rows) == drawn
-    other = numbers(windows.draw(url, TAXI, survey(url, None, NOON + 2 * HOUR), 3, 1_000).rows)
+    assert numbers(draw(url, window, 3, 1_000).rows) == drawn
+    other = numbers(draw(url, survey(url, None, NOON + 2 * HOUR), 3, 1_000).rows)
     assert len(set(other) & set(drawn)) < 150
-    assert len(windows.draw(url, TAXI, window, 3, 30_000).rows) == 20_000
+    assert len(draw(url, window, 3, 30_000).rows) == 20_000
 
 
 @pytest.mark.parametrize("request_id", ["'r' || i", "'always the same'"])
 def test_each_row_is_as_likely_to_be_drawn_as_any_other(url: str, request_id: str) -> None:
     log_many(url, 20_000, request_id)
-    drawn = numbers(windows.draw(url, TAXI, survey(url), 3, 2_000).rows)
+    drawn = numbers(draw(url, survey(url), 3, 2_000).rows)
     assert len(drawn) == 2_000
     # Each tenth of the hour has a tenth of the rows: five standard deviations are 64 of 200.
     counts = np.histogram(drawn, bins=10, range=(0, 20_000))[0]
@@ -166,19 +175,19 @@ def test_outcomes_are_drawn_as_predictions_are(url: str) -> None:
     )
     rows(url, query, NOON, NOON)
     window = survey(url)
-    known = windows.draw_known(url, TAXI, window, 3, 500).rows
+    known = draw(url, window, 3, 500, known=True).rows
     assert (window.outcomes, len(known)) == ({3: 10_000}, 500)
     assert (known["duration"] - known[PREDICTION] == 0.5).all()
     # As a number that is wrong would be: whoever writes to the table by hand may write NaN.
     rows(url, "UPDATE outcomes SET value = 'NaN'")
-    assert windows.draw_known(url, TAXI, window, 3, 500).unreadable == 500
+    assert draw(url, window, 3, 500, known=True).unreadable == 500
 
 
 def test_nothing_that_came_is_an_empty_frame_with_all_columns(url: str) -> None:
     log(url, 1)
     window = survey(url)
     assert not window.is_empty
-    known = windows.draw_known(url, TAXI, window, 3).rows
+    known = draw(url, window, known=True).rows
     assert list(known.columns) == [*TAXI.request_columns, PREDICTION, "duration"]
     assert known.empty
     assert survey(url, NOON + HOUR, NOON + 2 * HOUR).is_empty

@@ -1,0 +1,157 @@
+"""Where PostgreSQL cannot be reached, the platform's server gives checks the same rows and notes them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from pydantic import SecretStr
+from starlette.responses import PlainTextResponse
+
+import usecases
+from db import checks, migrate
+from errors import DatabaseError
+from monitoring import log as logs
+from monitoring import window as windows
+from monitoring.log import Database, Remote
+from stacks.platform import records
+from stacks.platform.credentials import Credentials
+from tests.integration.monitoring.test_window import NOON, log, log_many, tell
+from tests.integration.postgresql.servers import rows
+
+TAXI = usecases.load("taxi")
+LOGIN = ("default", "a password of the tests")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def url(database: str) -> str:
+    migrate.upgrade(database)
+    rows(database, "SELECT prediction_partition('2026-11-26'), prediction_partition('2026-11-25')")
+    return database
+
+
+@pytest.fixture
+def remote(url: str) -> Iterator[Remote]:
+    """The records of a platform whose MLflow says hello and nothing else."""
+    login = Credentials(username=LOGIN[0], password=SecretStr(LOGIN[1]), signing_key=SecretStr("key"))
+    application = records.beside(PlainTextResponse("hello"), url, login)
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        thread.join(0.05)
+    yield Remote(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", *LOGIN)
+    server.should_exit = True
+    thread.join(20)
+
+
+def a_check(until: datetime = NOON, **more: Any) -> dict[str, Any]:
+    about = {"use_case": "taxi", "model_version": 3, "since": until - DAY, "until": until}
+    return {
+        **about,
+        "verdict": "good",
+        "found": {"rows": 7, "said": "naïve 東京"},
+        "zenml_run": "run",
+        **more,
+    }
+
+
+def test_what_came_and_what_is_drawn_of_it_is_the_same(url: str, remote: Remote) -> None:
+    log_many(url, 3_000)
+    odd = log(url, 7, passenger_count=None, lpep_pickup_datetime="2024-02-29T23:59:59.123456")
+    tell(url, odd, 12.345678901234567, NOON)
+    window = windows.survey(url, "taxi", NOON, NOON + DAY)
+    assert window is not None
+    for known, count in ((False, 3_001), (True, 1)):
+        here, there = (list(source.draw(window, 3, known=known)) for source in (Database(url), remote))
+        assert there == here
+        assert len(there) == count
+        assert len(windows.frame(TAXI, there, known=known).rows) == count
+
+
+def test_what_a_check_would_look_at_is_the_same(url: str, remote: Remote) -> None:
+    assert remote.pending("taxi", None).window is None
+    long_ago = datetime.now(UTC) - DAY
+    rows(url, "SELECT prediction_partition(%s)", long_ago.date())
+    log(url, 1, long_ago)
+    number = remote.record(a_check(long_ago - timedelta(hours=1), verdict="watch"))
+    for since in (None, long_ago):
+        here, there = (source.pending("taxi", since) for source in (Database(url), remote))
+        assert there.window is not None
+        assert here.window is not None
+        assert there.window.rows == here.window.rows == {3: 1}
+        assert there.window.since == here.window.since
+        assert there.newest == here.newest
+        assert there.newest is not None
+        assert there.newest.id == number
+
+
+def test_a_check_is_noted_once(url: str, remote: Remote) -> None:
+    number = remote.record(a_check())
+    assert remote.record(a_check()) == number
+    with pytest.raises(DatabaseError, match=r"until 2026-11-26T12.* is on record already.*\(409\)"):
+        remote.record(a_check(zenml_run="another run"))
+    (listed,) = remote.listed("taxi")
+    assert listed == checks.newest(url, "taxi")
+    assert listed.found["said"] == "naïve 東京"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"verdict": "fine"}, "verdict: Input should be"),
+        ({"model_version": 0}, "model_version: .*greater than or equal to 1"),
+        ({"use_case": "a\x00b"}, "use_case: "),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_no_check_is_refused_in_words(remote: Remote, change: dict[str, Any], told: str) -> None:
+    with pytest.raises(DatabaseError, match=rf"refused: This cannot be noted or asked for: {told}"):
+        remote.record(a_check(**change))
+
+
+def test_a_moment_that_is_not_yet_and_a_use_case_that_is_not_there_are_refused(
+    url: str, remote: Remote
+) -> None:
+    with pytest.raises(DatabaseError, match=r"A check can begin before .*\(422\)"):
+        remote.pending("taxi", datetime.now(UTC) + DAY)
+    window = windows.Window(use_case="taxy", since=NOON, until=NOON + DAY, rows={3: 1}, outcomes={})
+    with pytest.raises(DatabaseError, match=r"There is no use case 'taxy'.*\(422\)"):
+        list(remote.draw(window, 3, known=False))
+
+
+def test_nobody_reads_or_notes_without_the_login(remote: Remote) -> None:
+    for path, method in (("", "GET"), ("", "POST"), ("/pending", "GET"), ("/rows", "POST")):
+        answer = httpx.request(method, f"{remote.url}{logs.PATH}{path}", trust_env=False)
+        assert answer.status_code == 401
+    with pytest.raises(DatabaseError, match="the login is wrong"):
+        Remote(remote.url, "default", "another").listed("taxi")
+    assert httpx.get(f"{remote.url}/modelyard/others", trust_env=False).text == "hello"
+
+
+def test_a_log_that_breaks_off_is_an_error_and_not_fewer_rows(url: str, remote: Remote) -> None:
+    log_many(url, 20_000)
+    window = windows.survey(url, "taxi", NOON, NOON + DAY)
+    assert window is not None
+    drawn = remote.draw(window, 3, known=False)
+    next(drawn)
+    rows(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    with pytest.raises(DatabaseError, match="does not answer"):
+        list(drawn)
+
+
+def test_it_is_asked_where_mlflow_is_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(("URI", "USERNAME", "PASSWORD"), ("https://mlflow/", *LOGIN), strict=True):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
+    assert logs.here() == Remote("https://mlflow/", *LOGIN)
