@@ -61,7 +61,7 @@ def watch(
     require_local(stack, "Watching")
     usecases.contract_of(use_case)
     interval = seconds(every)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    take_signals()
     log = settings.home / "logs" / f"watch-{use_case}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     failures = 0
@@ -77,6 +77,15 @@ def watch(
     except KeyboardInterrupt:
         # The way to end it. What a round had begun is on record, and the next one goes on with it.
         return 0
+
+
+def take_signals() -> None:
+    """SIGTERM is Ctrl-C, and Ctrl-C is heard of also by what a shell has started in the background.
+
+    A shell lets that ignore SIGINT, and so would each command of a round.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def seconds(interval: str) -> float:

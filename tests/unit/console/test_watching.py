@@ -71,13 +71,15 @@ def test_interrupted_it_interrupts_the_command_and_waits_for_its_end(tmp_path: P
         "except KeyboardInterrupt:\n    pathlib.Path('in order').touch()\n"
     )
     script = (
-        "import signal, sys, pathlib\nfrom console import watching\n"
-        "signal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "import sys, pathlib\nfrom console import watching\n"
+        "watching.take_signals()\n"
         "watching.PROJECT = pathlib.Path(sys.argv[1])\n"
         "try:\n    watching.ask(pathlib.Path(sys.argv[1]) / 'log', 'retrain')\n"
         "except KeyboardInterrupt:\n    print('ended', flush=True)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as process:
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    command = [*in_background, sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         deadline = threading.Event()
         while not (tmp_path / "began").exists():
             assert process.poll() is None
