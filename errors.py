@@ -4,6 +4,7 @@ ModelyardError          1  the command could not do its work
 ├── UsageError          2  what was asked for makes no sense; nothing was done
 ├── GateNotPassed       3  the work was done, but its result may not go on
 ├── DataError           1  the data break the use case's contract
+│   └── NothingLogged   5  an endpoint was not asked yet, so there is nothing to check
 ├── DatabaseError       1  PostgreSQL cannot be reached or used as configured
 │   └── Busy            4  another process is at it; nothing was done
 ├── StackError          1  a stack file or one of its parts cannot be used
@@ -39,6 +40,12 @@ class GateNotPassed(ModelyardError):
 
 class DataError(ModelyardError):
     """The data break the use case's contract."""
+
+
+class NothingLogged(DataError):
+    """An endpoint was not asked anything yet, so there is nothing to check."""
+
+    exit_code = 5
 
 
 class DatabaseError(ModelyardError):

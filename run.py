@@ -51,7 +51,8 @@ def default(
     Without a command: the main job. Trains [b]taxi[/b] on the bundled trips, promotes the best candidate,
     packages it, starts its endpoint and asks it for one trip.
 
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate was not passed, 4 another process is at it.
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a gate was not passed, 4 another process is at it,
+    5 there is nothing to check yet.
 
     Example: [b]python run.py[/b]
     """

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from errors import Busy, GateNotPassed, UsageError
+from errors import Busy, GateNotPassed, NothingLogged, UsageError
 from settings import PROJECT
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 LONGEST_PAUSE = 3600.0
 """Seconds between two tries of a round that fails again and again."""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_FINE = (0, GateNotPassed.exit_code, Busy.exit_code)
+# A round in which nothing broke: there was nothing to check yet, or somebody else is at it.
+_FINE = (0, *(kind.exit_code for kind in (GateNotPassed, Busy, NothingLogged)))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError
-from pipelines.run import Run, run
+from errors import NothingLogged, UsageError
+from pipelines.run import Run, in_cluster, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,8 +42,8 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
     When nothing came, the newest check is returned again.
 
     Raises:
-        UsageError: `since` is not yet.
-        DataError: nothing was logged yet.
+        UsageError: the active stack is a cluster's, or `since` is not yet.
+        NothingLogged: nothing was logged yet.
         DatabaseError: another check of the use case is under way, or was quicker.
     """
     from monitoring import log as logs
@@ -57,8 +57,8 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
         window, newest = pending.window, pending.newest
         if window is None or window.is_empty or (newest is not None and _known(window, newest)):
             if newest is None:
-                raise DataError(
-                    f"No prediction of {use_case} is logged that is older than {SETTLE_SECONDS} s. "
+                raise NothingLogged(
+                    f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
                     f"Ask its endpoint first, such as by: python run.py predict {use_case} --file FILE"
                 )
             return Checked(Check.model_validate(newest.found), newest.id, new=False)

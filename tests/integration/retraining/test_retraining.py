@@ -2,75 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import psutil
 import pytest
 
-import usecases
 from console import retraining
-from db import decisions, releases
-from serving import client
-from settings import PROJECT
-from tests.integration.command_line import CommandLine, Done, read
-from usecases.taxi import sources
-from usecases.taxi.cleaning import PICKUP
-
-QUICK = ("--candidates", "ridge")
-
-
-class Loop:
-    """A home folder, and a folder that months come to."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.modelyard = CommandLine(folder / "home", port)
-        self.source = folder / "trips"
-        self.source.mkdir()
-
-    def month_comes(self, month: str) -> None:
-        trips = pd.read_parquet(sources.SAMPLE)
-        of_month = trips[trips[PICKUP].dt.strftime("%Y-%m") == month]
-        of_month.to_parquet(self.source / f"green_tripdata_{month}.parquet")
-
-    def retrain(self, *options: str) -> Done:
-        return self.modelyard("retrain", "taxi", "--source", str(self.source), *QUICK, *options)
-
-    def killed(self, at: str) -> None:
-        """The same with --if-needed, killed at that moment."""
-        command = [sys.executable, "-m", "tests.integration.retraining.killed", at, "retrain", "taxi"]
-        done = subprocess.run(
-            [*command, "--if-needed", "--source", str(self.source), *QUICK],
-            cwd=PROJECT,
-            env=self.modelyard.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL, done.stderr
-
-    @property
-    def url(self) -> str:
-        return self.modelyard.url("modelyard")
-
-    def newest(self) -> decisions.Recorded:
-        return decisions.history(self.url, "taxi", limit=1)[0]
-
-    def serving(self) -> int:
-        """The version that answers, which is the one on record."""
-        on_record = releases.serving(self.url, "taxi", "local")
-        assert on_record is not None
-        assert on_record.address is not None
-        with client.connect(on_record.address) as endpoint:
-            answer = endpoint.predict(dict(usecases.load("taxi").example))
-        assert answer["model_version"] == on_record.model_version
-        return on_record.model_version
+from db import decisions
+from db.session import advisory_lock
+from tests.integration.command_line import Done, read
+from tests.integration.retraining.months import Loop
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +64,15 @@ def test_a_challenger_that_is_not_better_stays_one_and_is_not_trained_again(loop
     assert "green_tripdata_2024-02.parquet" in again.document["reasons"][0]
     why = f"(decision {lost.document['number']}), and the champion was not beaten"
     assert why in again.document["reasons"][1]
+
+
+def test_while_another_process_trains_it_is_said_so_and_nothing_is_done(loop: Loop, first: Done) -> None:
+    before = loop.newest().id
+    with advisory_lock(loop.url, "train taxi"):
+        done = loop.retrain("--if-needed")
+    assert done.code == 4
+    assert "Another process is at it: train taxi" in done.document["error"]
+    assert loop.newest().id == before
 
 
 def test_killed_anywhere_the_next_run_goes_on_and_there_is_never_half_a_release(
