@@ -67,6 +67,8 @@ class Evidence(_Known):
     """So many of the newest files at the source are looked at."""
     files: dict[str, str]
     """Those files → digest, oldest first."""
+    lie: dict[str, str]
+    """The same digests by how the files lie on the disk, so that untouched ones are not read again."""
     made_with: dict[str, str]
     attempt: str
     """Names the retraining that could be made now; the same for the same data, code, options and champion."""

@@ -105,12 +105,15 @@ def look(settings: Settings, url: str, use_case: str, options: Options) -> tuple
         DataError: there are no data files, or they cannot be read.
     """
     import usecases
+    from db import decisions
     from monitoring.decision import Attempt, Evidence
     from tracking import registry
     from training import plan as plans
 
     champion = registry.champion(use_case)
     provenance = registry.provenance(champion) if champion else None
+    last = decisions.history(url, use_case, limit=1)
+    known = dict(last[0].evidence.get("lie", {})) if last else {}
     plan = plans.make(
         usecases.load(use_case),
         downloads=settings.home / "downloads",
@@ -120,7 +123,9 @@ def look(settings: Settings, url: str, use_case: str, options: Options) -> tuple
         trials=options.trials,
         seed=options.seed,
         must_be="better",
+        known=known,
     )
+    digests = set(plan.fingerprint.data.values())
     attempt = _name(plan, champion)
     serving = _serving(url, use_case)
     return Evidence(
@@ -130,6 +135,7 @@ def look(settings: Settings, url: str, use_case: str, options: Options) -> tuple
         source=plan.source,
         window=options.window,
         files=plan.fingerprint.data,
+        lie={lies: digest for lies, digest in known.items() if digest in digests},
         made_with=_made_with(plan.fingerprint.model_dump()),
         attempt=attempt,
         earlier=[
@@ -229,6 +235,8 @@ def _serving(url: str, use_case: str) -> Serving | None:
 
 def _check(url: str, use_case: str, serving: Serving | None) -> Checked | None:
     """The newest check that saw enough of what serves, else the newest."""
+    from pydantic import ValidationError
+
     from db import checks
     from monitoring.check import Check
     from monitoring.decision import Checked
@@ -236,7 +244,13 @@ def _check(url: str, use_case: str, serving: Serving | None) -> Checked | None:
     version = serving.version if serving else None
     of_it = [each for each in checks.listed(url, use_case) if each.model_version == version]
     found = next((each for each in of_it if each.verdict != "too few rows"), of_it[0] if of_it else None)
-    return None if found is None else Checked(id=found.id, check=Check.model_validate(found.found))
+    if found is None:
+        return None
+    try:
+        return Checked(id=found.id, check=Check.model_validate(found.found))
+    except ValidationError:
+        # Of an earlier version of this code, which said it otherwise; the next check counts.
+        return None
 
 
 def _earlier(url: str, use_case: str, attempt: str) -> list[Recorded]:

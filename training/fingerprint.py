@@ -59,14 +59,17 @@ class Fingerprint(BaseModel):
         return lines
 
 
-def take(paths: Sequence[UPath], use_case: str) -> Fingerprint:
+def take(paths: Sequence[UPath], use_case: str, known: dict[str, str] | None = None) -> Fingerprint:
     """Fingerprint of a training on the data files `paths` with the code and environment at hand.
+
+    `known` is for who asks again and again: file as it lay on the disk → digest, both kept and used, so that
+    a file of this machine is read once for as long as it is not touched.
 
     Raises:
         DataError: two files have the same name, or one cannot be read.
     """
     return Fingerprint(
-        data=of_files(paths),
+        data=of_files(paths, known),
         code=of_code(use_case),
         commit=commit(),
         lock=of_file(LOCK),
@@ -80,7 +83,7 @@ def of_file(path: UPath | Path) -> str:
         return hashlib.file_digest(cast(BufferedReader, file), "sha256").hexdigest()
 
 
-def of_data(path: UPath) -> str:
+def of_data(path: UPath, known: dict[str, str] | None = None) -> str:
     """What says that a data file is still the same: the SHA-256 of its bytes where that is cheap.
 
     Of an uploaded file it is in the path. Others that are not on this machine may be large: the store's ETag
@@ -93,11 +96,17 @@ def of_data(path: UPath) -> str:
     if remote and path.parent.parent.name == UPLOADS and _DIGEST.fullmatch(path.parent.name):
         return path.parent.name
     with files.reaching(path):
-        mark = files.etag(path) if remote else None
-        return of_file(path) if mark is None else mark
+        if remote:
+            return files.etag(path) or of_file(path)
+        if known is None:
+            return of_file(path)
+        lies = _as_it_lies(path)
+        if lies not in known:
+            known[lies] = of_file(path)
+        return known[lies]
 
 
-def of_files(paths: Sequence[UPath]) -> dict[str, str]:
+def of_files(paths: Sequence[UPath], known: dict[str, str] | None = None) -> dict[str, str]:
     """File name → SHA-256, or ETag (`of_data`).
 
     Raises:
@@ -108,7 +117,7 @@ def of_files(paths: Sequence[UPath]) -> dict[str, str]:
             "Data files must differ in name, since they are recorded by it; got "
             + ", ".join(sorted(str(path) for path in paths))
         )
-    return {path.name: of_data(path) for path in paths}
+    return {path.name: of_data(path, known) for path in paths}
 
 
 def of_code(use_case: str) -> str:
@@ -130,6 +139,12 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{head}+changes" if changed else head
+
+
+def _as_it_lies(path: UPath) -> str:
+    """Changes with every write to the file; its times of modification can be set, that of change cannot."""
+    found = path.stat()
+    return f"{path} {found.st_ino} {found.st_size} {found.st_ctime_ns}"
 
 
 def _git(*arguments: str) -> str:

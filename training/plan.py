@@ -50,10 +50,12 @@ def make(
     seed: int = 42,
     newest: int | None = None,
     must_be: Literal["no worse", "better"] = "no worse",
+    known: dict[str, str] | None = None,
 ) -> Plan:
     """Settle every open question of a training: files located and fingerprinted, defaults filled in.
 
     Of the files at the source only the `newest` so many are taken, the last ones in the use case's order.
+    `known` has digests of files that need not be read again (`fingerprint.take`).
 
     Raises:
         UsageError: an option that the use case does not know or that makes no sense for it.
@@ -67,7 +69,7 @@ def make(
         source=chosen,
         months=list(months) if months else None,
         files=[str(path) for path in files],
-        fingerprint=fingerprint.take(files, use_case.name),
+        fingerprint=fingerprint.take(files, use_case.name, known),
         cutoff=cutoff or use_case.default_cutoff,
         # In the use case's order, whichever order they were asked for: the same work, the same cache.
         candidates=[name for name in there if not candidates or name in candidates],

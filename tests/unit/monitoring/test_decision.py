@@ -35,6 +35,7 @@ def evidence(**changes: Any) -> Evidence:
         "source": "trips",
         "window": 3,
         "files": NOVEMBER,
+        "lie": {},
         "made_with": CODE,
         "attempt": "a",
         "earlier": [],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,22 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_another_use_case_does_not_change_the_code_that_made_this_one() -> None:
     assert fingerprint.of_code("taxi") != fingerprint.of_code("titanic")
     assert fingerprint.of_code("taxi") == fingerprint.of_code("taxi")
+
+
+def test_a_file_is_read_once_for_as_long_as_it_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "trips.csv"
+    file.write_text("one")
+    known: dict[str, str] = {}
+    first = fingerprint.of_files([file], known)
+    assert first == fingerprint.of_files([file])
+
+    times = file.stat()
+    file.write_text("two")
+    os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # of the same size and, it claims, age
+    second = fingerprint.of_files([file], known)
+    assert second == fingerprint.of_files([file]) != first
+
+    monkeypatch.setattr(fingerprint, "of_file", lambda path: pytest.fail(f"{path} was read again"))
+    assert fingerprint.of_files([file], known) == second
