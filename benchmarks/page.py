@@ -11,14 +11,14 @@ import psutil
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
-def write(script: str, section: str) -> None:
-    """Put a script's section into the page, in place of the one that was there."""
+def write(script: str, section: str, path: Path = PAGE) -> None:
+    """Put a script's section into a page, in place of the one that was there."""
     begin, end = f"<!-- {script} -->", f"<!-- end of {script} -->"
-    page = PAGE.read_text() if PAGE.exists() else "# Benchmarks\n"
+    page = path.read_text() if path.exists() else "# Benchmarks\n"
     before, _, rest = page.partition(begin)
     _, _, after = rest.partition(end)
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(f"{before.rstrip()}\n\n{begin}\n\n{section}\n\n{end}\n{after.lstrip()}")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"{before.rstrip()}\n\n{begin}\n\n{section}\n\n{end}\n{after.lstrip()}")
 
 
 def machine() -> str:

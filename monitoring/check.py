@@ -18,7 +18,8 @@ class Shift(_Found):
     kind: Literal["numeric", "categorical"]
     distance: float
     """Between both distributions: 0 the same, 1 nothing in common. Numeric: Kolmogorov and Smirnov's
-    largest difference of the distribution functions; categorical: total variation."""
+    largest difference of the distribution functions; categorical: total variation beyond what sampling
+    alone yields."""
     tolerated: float
     """Distances up to this are no news, however many rows prove them."""
     p: float
@@ -52,11 +53,11 @@ class Score(_Found):
     promised: float
     """The metric at promotion, on the validation rows of the same slice."""
     worse: bool
-    """Even the better end of the interval is worse than promised by more than the use case's tolerance."""
+    """By more than is tolerated, and than chance does to either: what was promised has its own error."""
 
 
 class Performance(_Found):
-    """The metric since the last check, overall first, then by slice."""
+    """The metric in this time, overall first, then by slice; estimates are overall alone."""
 
     metric: str
     unit: str

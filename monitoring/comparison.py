@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from usecases.base import UseCase
 
 MIN_ROWS = 200
-"""With fewer, shifts twice as large as what is tolerated go unnoticed more often than not."""
+"""With fewer, numbers that moved three times as far as is tolerated go unnoticed as often as not."""
 
 _DAY = 24 * 60 * 60
 _PERIOD_SHARE = 0.9

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from usecases.base import Array, Metric, UseCase
 
 TOLERANCE = 0.05
-"""Share by which the metric may be worse than promised: weeks of green taxi trips, whose months hold the same
-model, are up to 0.024 worse than the month that it was promoted on."""
+"""Share by which the metric may be worse than promised: a model's weeks of green taxi trips
+are up to 0.035 worse than the month that it was promoted on (docs/drift.md)."""
 PREDICTION = "prediction"
 """Column of predictions in the frames that are compared, as in a version's validation rows."""
 
-_BLOCKS = 30
+_BLOCKS = 20
 _CONFIDENCE = 0.95
 
 
@@ -110,7 +110,7 @@ def in_order(use_case: UseCase, rows: pd.DataFrame) -> pd.DataFrame:
 def jackknife(statistic: Callable[..., float], *columns: npt.NDArray[Any]) -> Estimate:
     """A statistic of `columns`, and its error from leaving out one block of neighbouring rows at a time.
 
-    It takes any statistic that is smooth in its rows, at the price of a call for each of 30 blocks; and rows
+    It takes any statistic that is smooth in its rows, at the price of a call for each of 20 blocks; and rows
     that depend on their neighbours, as those of a day do, give the wider error that they should.
     """
     rows = len(columns[0])
