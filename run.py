@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import monitoring
+from console.commands import scoring
 from console.options import (
     Candidates,
     Cutoff,
@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-app.add_typer(monitoring.app)
+app.add_typer(scoring.app)
 
 
 @app.callback(invoke_without_command=True)

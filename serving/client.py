@@ -137,7 +137,7 @@ def _content(response: httpx.Response) -> dict[str, Any]:
 
 def _refusal(response: httpx.Response) -> str:
     body = response.json()
-    lines = [f"  {_words(problem)}" for problem in body["errors"][:_SHOWN]]
+    lines = [f"  {words(problem)}" for problem in body["errors"][:_SHOWN]]
     if len(body["errors"]) > len(lines):
         lines.append(f"  and {len(body['errors']) - len(lines)} more")
     if response.status_code == 401:
@@ -151,11 +151,11 @@ def _refused_rows(body: dict[str, Any]) -> dict[int, Refused]:
     for problem in body["errors"]:
         parts = problem["field"].split(".")
         if len(parts) > 1 and parts[0] == "rows":
-            words = _words({**problem, "field": ".".join(parts[2:])})
-            found.setdefault(int(parts[1]), []).append(words)
+            found.setdefault(int(parts[1]), []).append(words({**problem, "field": ".".join(parts[2:])}))
     return {index: Refused("; ".join(reasons)) for index, reasons in found.items()}
 
 
-def _words(problem: dict[str, Any]) -> str:
+def words(problem: dict[str, Any]) -> str:
+    """One reason of a refusal in a few words: the field, what was expected, what came."""
     came = f", came {problem['value']!r}" if "value" in problem else ""
     return f"{problem['field']}: {problem['message']}{came}"
