@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +49,72 @@ def test_the_newest_come_first_with_what_came_true_of_them(url: str) -> None:
     found = predictions.latest(url, "taxi", 2)
     assert [(row["request_id"], row["value"]) for row in found] == [("open", None), ("known", 12.5)]
     assert found[0]["inputs"] == {"zone": 74}
+
+
+def test_analysts_see_each_prediction_once_with_its_outcome_and_its_release(url: str) -> None:
+    released = """
+    INSERT INTO releases (use_case, model_version, bento, target, status, released_by, zenml_run, created_at,
+                          verified_at, reason, ended_at)
+    VALUES ('taxi', %s, %s, 'local', %s, 'me', %s, %s, %s, 'over', now())
+    """
+    for version, bento, status, day in (
+        (7, "a", "superseded", 9),
+        (8, "b", "superseded", 6),
+        (8, "broken", "failed", 5),
+        (7, "c", "superseded", 3),
+    ):
+        verified = None if status == "failed" else _noon(day)
+        rows(url, released, version, f"taxi:{bento}", status, f"run {bento}", _noon(day), verified)
+    for day, name in ((10, "before all"), (8, "first"), (1, "again")):
+        _insert(url, "taxi", _noon(day), name)
+    _insert(url, "titanic", _noon(1), "another's")
+    rows(url, "INSERT INTO outcomes VALUES ('taxi', 'first', 0, 12.5, now())")
+    found = rows(
+        url,
+        "SELECT request_id, release, bento, release_run, outcome FROM prediction_outcomes "
+        "WHERE use_case = 'taxi' ORDER BY at",
+    )
+    assert found == [
+        ("before all", None, None, None, None),
+        ("first", 1, "taxi:a", "run a", 12.5),
+        ("again", 4, "taxi:c", "run c", None),
+    ]
+    assert rows(url, "SELECT count(*) FROM prediction_outcomes") == [(4,)]
+
+
+def test_the_number_of_an_answer_stands_by_itself_when_there_is_one(url: str) -> None:
+    answers = {
+        '{"duration_minutes": 12.25}': 12.25,
+        '{"survived": true, "probability": 0.75}': 0.75,
+        '{"low": 1, "high": 2}': None,
+        '{"colour": "red"}': None,
+    }
+    for answer in answers:
+        _insert(url, "taxi", _noon(0), answer)
+        rows(url, "UPDATE predictions SET output = %s WHERE request_id = %s", answer, answer)
+    found = rows(url, "SELECT request_id, prediction FROM prediction_outcomes")
+    assert dict(found) == answers
+
+
+def test_a_question_about_one_day_reads_the_partition_of_that_day_alone(url: str) -> None:
+    for day in range(5):
+        _insert(url, "taxi", _noon(day))
+    day = TODAY - timedelta(days=2)
+    plan = "\n".join(
+        line
+        for (line,) in rows(
+            url,
+            "EXPLAIN SELECT avg(abs(outcome - prediction)), bento FROM prediction_outcomes "
+            f"WHERE use_case = 'taxi' AND at >= '{day}T00:00Z' AND at < '{day + timedelta(days=1)}T00:00Z' "
+            "GROUP BY bento",
+        )
+    )
+    assert set(re.findall(r"predictions_\d{8}", plan)) == {f"predictions_{day:%Y%m%d}"}
+    # Nor those of a time that is known only when the question is asked.
+    plan = str(
+        rows(url, "EXPLAIN ANALYZE SELECT * FROM prediction_outcomes WHERE at >= now() - interval '12 hours'")
+    )
+    assert f"predictions_{TODAY - timedelta(days=2):%Y%m%d}" not in plan
 
 
 def test_old_days_go_with_their_outcomes(url: str) -> None:
