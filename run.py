@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import scoring
+from console.commands import cards, releases
 from console.options import (
     Candidates,
     Cutoff,
@@ -37,7 +37,8 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-app.add_typer(scoring.app)
+app.add_typer(cards.app)
+app.add_typer(releases.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -122,6 +123,9 @@ def release(
         typer.Option(metavar="10%", help="In a cluster: give it this share of the requests first."),
     ] = None,
     seconds: Annotated[float, typer.Option("--for", min=1, help="How long, in seconds.")] = 60,
+    require_approval: Annotated[
+        bool, typer.Option("--require-approval", help="Only what was approved, or served before.")
+    ] = False,
     render: Annotated[
         bool, typer.Option("--render", help="For a cluster: print its manifests, and apply nothing.")
     ] = False,
@@ -129,41 +133,29 @@ def release(
     """Package a model version, start its endpoint, verify its answers, then stop the one before.
 
     A canary is compared with the others on errors and time to answer, then takes their place or is withdrawn
-    (exit code 3).
+    (exit code 3). What was not approved where that is required is refused, with the same code.
 
     Examples: [b]python run.py release taxi[/b] · [b]python run.py release taxi --version 3[/b] ·
     [b]python run.py --stack kubernetes release taxi --canary 10% --for 300[/b]
     """
-    from console import releases
+    from console import releases as console
 
     if render:
-        typer.echo(releases.render(call.settings, call.stack, call.progress, use_case, version), nl=False)
+        typer.echo(console.render(call.settings, call.stack, call.progress, use_case, version), nl=False)
         return
-    document = releases.release(
-        call.settings, call.stack, call.progress, use_case, version, canary=canary, seconds=seconds
+    document = console.release(
+        call.settings,
+        call.stack,
+        call.progress,
+        use_case,
+        version,
+        canary=canary,
+        seconds=seconds,
+        require_approval=require_approval,
     )
     call.answer(document, reports.release)
     if document["withdrawn"]:
         raise typer.Exit(GateNotPassed.exit_code)
-
-
-@command(app)
-def rollback(
-    call: Call,
-    use_case: UseCaseName,
-    to: Annotated[
-        int | None, typer.Option(min=1, show_default="the one before", help="A version that served before.")
-    ] = None,
-) -> None:
-    """Serve an earlier version again; in a cluster it stops a release that is under way.
-
-    Examples: [b]python run.py rollback taxi[/b] ·
-    [b]python run.py --stack kubernetes rollback taxi --to 3[/b]
-    """
-    from console import releases
-
-    document = releases.rollback(call.settings, call.stack, call.progress, use_case, to)
-    call.answer(document, reports.release)
 
 
 @command(app)
@@ -240,17 +232,6 @@ def status(call: Call) -> None:
     from console.state import status as job
 
     call.answer(job(call.settings), reports.status)
-
-
-@command(app)
-def history(call: Call, use_case: UseCaseName) -> None:
-    """Every release of a use case: when, of which version, why, by whom, and what came of it.
-
-    Example: [b]python run.py history taxi[/b]
-    """
-    from console import releases
-
-    call.answer(releases.history(call.settings, call.stack, use_case), reports.history)
 
 
 @command(app)

@@ -51,6 +51,10 @@ class Settings(BaseSettings):
         le=65535,
         description="First port that a local endpoint tries; the next free one above it is taken.",
     )
+    require_approval: bool = Field(
+        default=False,
+        description="Whether only versions are released that `approve` was told of, or that served before.",
+    )
     keep_predictions: int = Field(
         default=90,
         ge=1,

@@ -125,7 +125,9 @@ def schedule(
     plans.check(case, options["cutoff"], options["candidates"])
     schedules = _schedules(settings, stack, progress)
     with progress.stage("schedule"):
-        before = schedules.schedule(use_case, cron, options, release=release)
+        before = schedules.schedule(
+            use_case, cron, options, release=release, require_approval=settings.require_approval
+        )
     return {
         "use_case": use_case,
         "cron": cron,
@@ -228,8 +230,12 @@ def _train(
         progress.pipeline("train"),
     ):
         # In a cluster the run itself goes on to release: it outlives this command.
-        trained = run_training(plan, person() if release and session.databases is None else None)
-    document = training_document(plan, trained)
+        trained = run_training(
+            plan,
+            person() if release and session.databases is None else None,
+            require_approval=session.settings.require_approval,
+        )
+    document = _training_document(plan, trained)
     if trained.released is not None:
         document["release"] = document_of(use_case, trained.released, trained.run.name)
     return document

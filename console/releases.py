@@ -39,6 +39,7 @@ def release(
     *,
     canary: str | None = None,
     seconds: float = 60,
+    require_approval: bool = False,
 ) -> Document:
     """Put a model version behind its endpoint."""
     import usecases
@@ -46,7 +47,8 @@ def release(
     usecases.load(use_case)
     share = _canary(stack, canary, seconds)
     open_session(settings, stack, progress)
-    return run_release(progress, use_case, version, canary=share) | {"stages": stages(progress)}
+    done = run_release(progress, use_case, version, canary=share, require_approval=require_approval)
+    return done | {"stages": stages(progress)}
 
 
 def run_release(
@@ -56,12 +58,13 @@ def run_release(
     *,
     why: str | None = None,
     canary: Canary | None = None,
+    require_approval: bool = False,
 ) -> Document:
     """The pipeline of a release, on the stack that is open."""
     from pipelines.release import release
 
     with progress.pipeline("release"):
-        released = release(use_case, version, why=why, canary=canary)
+        released = release(use_case, version, why=why, canary=canary, require_approval=require_approval)
     return document_of(use_case, released.outcome, released.run.name)
 
 

@@ -34,10 +34,12 @@ _END_OTHERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = ANY(:names) AND pg_has_role(usesysid, 'MEMBER')
 """
+# What was approved, and the audit trail, stay as they were written.
 _TEXT_COLUMNS = """
 SELECT quote_ident(c.table_name), quote_ident(c.column_name) FROM information_schema.columns c
 JOIN pg_tables t ON t.schemaname = c.table_schema AND t.tablename = c.table_name
-WHERE c.table_schema = 'public' AND c.data_type IN ('text', 'character varying') ORDER BY 1, 2
+WHERE c.table_schema = 'public' AND c.data_type IN ('text', 'character varying')
+  AND c.table_name NOT IN ('approvals', 'audit') ORDER BY 1, 2
 """
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
+from db import audit
 from db.session import advisory_lock, connect, engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -30,6 +31,7 @@ def _migrate(url: str) -> None:
     with engine(url).begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        audit.protect(connection)
 
 
 def _current(connection: Connection) -> str | None:

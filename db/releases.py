@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.exc import IntegrityError
@@ -65,6 +66,7 @@ def begin(
     zenml_run: str | None = None,
     image: str | None = None,
     why: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> int:
     """Note that a release has begun; returns its id."""
     release = Release(
@@ -77,6 +79,7 @@ def begin(
         zenml_run=zenml_run,
         image=image,
         why=why,
+        evidence=None if evidence is None else dict(evidence),
     )
     with _session(url) as session:
         session.add(release)

@@ -24,10 +24,18 @@ class Scheduled:
     status: str | None
 
 
-def schedule(use_case: str, cron: str, options: dict[str, Any], *, release: bool = False) -> str | None:
+def schedule(
+    use_case: str,
+    cron: str,
+    options: dict[str, Any],
+    *,
+    release: bool = False,
+    require_approval: bool = False,
+) -> str | None:
     """Train `use_case` whenever `cron` says so (UTC); returns the cron of the schedule that was replaced.
 
-    With `release`, whichever version is champion then is released. `options` are those of
+    With `release`, whichever version is champion then is released; with `require_approval`, only if that was
+    approved. `options` are those of
     `training.plan.make`. Each run looks anew for data files and for the champion.
 
     Raises:
@@ -44,7 +52,7 @@ def schedule(use_case: str, cron: str, options: dict[str, Any], *, release: bool
     prepared = prepare(_name(use_case), scheduled_training).with_options(
         schedule=Schedule(name=_name(use_case), cron_expression=cron)
     )
-    prepared(use_case=use_case, options=options, release=release)
+    prepared(use_case=use_case, options=options, release=release, require_approval=require_approval)
     return before
 
 
@@ -89,13 +97,15 @@ def listed() -> list[Scheduled]:
     return found
 
 
-def scheduled_training(use_case: str, options: dict[str, Any], release: bool) -> None:
+def scheduled_training(
+    use_case: str, options: dict[str, Any], release: bool, require_approval: bool = False
+) -> None:
     """A training that is planned when it begins."""
     from pipelines.training import training
     from steps.planning import make_plan
 
     plan, champion = make_plan(use_case, options)
-    training(plan.load(), champion.load(), "a schedule" if release else None)
+    training(plan.load(), champion.load(), "a schedule" if release else None, require_approval)
 
 
 def require_cluster(stack: str, remote: bool) -> None:

@@ -41,10 +41,11 @@ class Trained:
     released: Outcome | None = None
 
 
-def train(plan: Plan, release_by: str | None = None) -> Trained:
+def train(plan: Plan, release_by: str | None = None, *, require_approval: bool = False) -> Trained:
     """Run the training pipeline of `plan` against the present champion.
 
-    With `release_by`, somebody's name, a run in a cluster goes on to release the version that is champion.
+    With `release_by`, somebody's name, a run in a cluster goes on to release the version that is champion;
+    with `require_approval`, one that was approved.
 
     Raises:
         DataError: the data break the use case's contract.
@@ -60,6 +61,7 @@ def train(plan: Plan, release_by: str | None = None) -> Trained:
             "plan": plan.model_dump(mode="json"),
             "champion": champion.number if champion else None,
             "release_by": release_by,
+            "require_approval": require_approval,
         },
     )
     each = len(plan.files) > TOGETHER
@@ -75,7 +77,12 @@ def train(plan: Plan, release_by: str | None = None) -> Trained:
     )
 
 
-def training(plan: dict[str, Any], champion: int | None, release_by: str | None = None) -> None:
+def training(
+    plan: dict[str, Any],
+    champion: int | None,
+    release_by: str | None = None,
+    require_approval: bool = False,
+) -> None:
     """The steps of a training, in their order; in a cluster with those of a release, when one is wanted."""
     from steps import training as model
 
@@ -100,7 +107,8 @@ def training(plan: dict[str, Any], champion: int | None, release_by: str | None 
     if release_by is not None:
         made = promotion.load()
         if made.promoted or made.stands:
-            deploying(name, made.version, "champion, after its training", release_by, None)
+            why = "champion, after its training"
+            deploying(name, made.version, why, release_by, None, require_approval)
 
 
 def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
 from pydantic import TypeAdapter, ValidationError
 
-from db.platform import Platform
-from db.recorded import PATH, Recorded
+from db.recorded import PATH, Approval, Recorded, Trail
 from errors import ReleaseError
 
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
+
+SECONDS = 20.0
 _LISTED = TypeAdapter(list[Recorded])
+_APPROVED = TypeAdapter(list[Approval])
+_TRAIL = TypeAdapter(Trail)
 
 
 class Records(Platform):
@@ -28,9 +40,10 @@ class Records(Platform):
         zenml_run: str | None = None,
         image: str | None = None,
         why: str | None = None,
+        evidence: Mapping[str, Any] | None = None,
     ) -> int:
         """Note that a release has begun; returns its id."""
-        body = {
+        body: dict[str, Any] = {
             "use_case": use_case,
             "model_version": model_version,
             "bento": bento,
@@ -40,7 +53,9 @@ class Records(Platform):
             "image": image,
             "why": why,
         }
-        return int(self.ask("POST", PATH, 201, json=body).json()["id"])
+        if evidence is not None:
+            body["evidence"] = dict(evidence)
+        return int(self._ask("POST", "", 201, json=body).json()["id"])
 
     def canary(self, release: int, address: str, reason: str | None = None) -> None:
         """The release takes a share from now on, beside the one that serves."""
@@ -65,12 +80,36 @@ class Records(Platform):
     def history(self, use_case: str | None = None, target: str | None = None) -> list[Recorded]:
         """The newest releases first: all of them, or those of a use case or a target."""
         asked = {"use_case": use_case, "target": target}
-        answer = self.ask("GET", PATH, 200, params={name: value for name, value in asked.items() if value})
+        return self._read("", _LISTED, **{name: value for name, value in asked.items() if value})
+
+    def trail(self) -> Trail:
+        """The audit trail, and what it is about."""
+        return self._read("/audit", _TRAIL)
+
+    def approve(
+        self, *, use_case: str, model_version: int, model: str, approved_by: str, note: str | None = None
+    ) -> int:
+        """Note that somebody approved a version; returns the approval's id."""
+        body = {
+            "use_case": use_case,
+            "model_version": model_version,
+            "model": model,
+            "approved_by": approved_by,
+            "note": note,
+        }
+        return int(self._ask("POST", "/approvals", 201, json=body).json()["id"])
+
+    def approvals(self, use_case: str, model_version: int) -> list[Approval]:
+        """The approvals of a version, the newest first."""
+        return self._read("/approvals", _APPROVED, use_case=use_case, model_version=model_version)
+
+    def _read(self, path: str, kind: TypeAdapter[T], **asked: Any) -> T:
+        answer = self._ask("GET", path, 200, params=asked)
         try:
-            return _LISTED.validate_json(answer.content)
+            return kind.validate_json(answer.content)
         except ValidationError as error:
             raise ReleaseError(
-                f"What {answer.url} answers is no list of releases; is it the address of a platform's "
+                f"What {answer.url} answers is no record of releases; is it the address of a platform's "
                 f"MLflow server? {error.errors()[0]['msg']}"
             ) from None
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from db import releases as record
@@ -34,8 +35,11 @@ def release(
     packed: Packed,
     zenml_run: str | None = None,
     why: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Serve `packed` at its use case's address, in place of what is served there now; `why` is on record.
+    """Serve `packed` at its use case's address, in place of what is served there now.
+
+    `why` and `evidence`, what exactly it is, are on record.
 
     Nothing is started when the same Bento serves already. Killed at any point, it leaves the release of
     before serving, and the next release clears away what it left.
@@ -62,6 +66,7 @@ def release(
             released_by=record.person(),
             zenml_run=zenml_run,
             why=why,
+            evidence=evidence,
         )
         try:
             verified = _roll_out(settings, url, number, package, packed, before)

@@ -24,11 +24,14 @@ def package(use_case: str, version: int) -> Annotated[str, "bento"]:
 @step(enable_cache=False)
 def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Outcome, "outcome"]:
     """Start the Bento, verify its answers, switch the endpoint to it, record the release."""
+    from db import approvals
     from db.databases import prepare
     from db.migrate import upgrade
+    from releases.evidence import evidence
     from releases.package import package
     from releases.release import release
     from settings import Settings
+    from tracking import registry
 
     settings = Settings()
     url = prepare(settings).modelyard
@@ -36,7 +39,11 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     content, packed = package(use_case, version, settings.home)
     if packed.tag != bento:
         raise ReleaseError(f"{bento} was packed, and now it is {packed.tag}: code changed. Release again.")
-    outcome = release(settings, url, content, packed, get_step_context().pipeline_run.name, why)
+    made_of = evidence(
+        registry.find(use_case, str(version)), approvals.of(url, use_case, version), packed.path
+    )
+    run = get_step_context().pipeline_run.name
+    outcome = release(settings, url, content, packed, run, why, made_of)
     log_metadata(outcome.model_dump(exclude_none=True))
     return outcome
 
@@ -73,26 +80,38 @@ def deploy(
     why: str,
     by: str,
     canary: dict[str, float] | None,
+    require_approval: bool = False,
 ) -> Annotated[Outcome, "outcome"]:
     """Start pods of the image, verify them, let the Deployment have it, record the release.
 
     Begun again after its pod was killed it releases; after the release was given up it does not.
+
+    Raises:
+        GateNotPassed: approval is required, and there is none.
     """
+    from releases.approval import require
+    from releases.evidence import evidence
     from releases.kubernetes.place import place_of_this_pod
     from releases.kubernetes.release import INTERRUPTED, TARGET, Canary, Wanted, release
     from releases.package import package
     from settings import Settings
     from stacks.kubernetes.tracking import open_tracking
+    from tracking import registry
 
     run = get_step_context().pipeline_run.name
     open_tracking()
     place = place_of_this_pod(by)
-    for before in place.records.history(use_case, TARGET):
+    known = place.records.history(use_case, TARGET)
+    for before in known:
         given_up = before.status == "failed" and not str(before.reason).startswith(INTERRUPTED)
         if before.zenml_run == run and given_up:
             raise ReleaseError(before.reason)
+    registered = registry.find(use_case, str(version))
+    approvals = place.records.approvals(use_case, version)
+    if require_approval or Settings().require_approval:
+        require(registered, approvals, known)
     content, _ = package(use_case, version, Settings().home)
-    wanted = Wanted(use_case, version, bento, image, why, run)
+    wanted = Wanted(use_case, version, bento, image, why, run, evidence(registered, approvals))
     outcome = release(place, wanted, content, Canary(**canary) if canary else None)
     log_metadata(outcome.model_dump(exclude_none=True))
     return outcome

@@ -191,6 +191,9 @@ def promote(
         registry.crown(candidate)
     elif not stands:
         registry.challenge(candidate)
+    if not stands:
+        # A champion that was trained again was judged beside itself.
+        registry.add_judgement(candidate, {"champion": champion, **judgement.model_dump(mode="json")})
     promotion = Promotion(
         version=version,
         before=now,

@@ -7,6 +7,7 @@ The registered model has the use case's name. The alias `champion` names the ver
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import tempfile
@@ -29,6 +30,8 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 EXTRA = "extra_files"
 """Folder, in a version's files, of what MLflow did not put there."""
+JUDGEMENTS = "judgements.json"
+"""What it is called among the artifacts of the MLflow run that the version came from."""
 PREDICTION = "prediction"
 """Column of `validation.parquet` with the model's predictions."""
 
@@ -220,6 +223,26 @@ def record(version: Version) -> Record:
         return _record(_download(f"models:/{version.name}/{version.number}/{EXTRA}"))
 
 
+def digest(version: Version) -> str:
+    """SHA-256 over names and bytes of the version's files, but for compiled code, which comes of use.
+
+    Raises:
+        TrackingError: its files are gone.
+    """
+    with _reading(version):
+        return digest_of(_download(version.source))
+
+
+def digest_of(folder: Path) -> str:
+    """The same of any folder."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
+    return total.hexdigest()
+
+
 def attach(version: Version, name: str, text: str) -> None:
     """Put `text` as the file `name` among the artifacts of the run that made the version."""
     _client().log_text(version.run, text, name)
@@ -233,6 +256,26 @@ def attached(version: Version, name: str) -> str:
     """
     with _reading(version):
         return _download(f"runs:/{version.run}/{name}").read_text()
+
+
+def judgements(version: Version) -> list[dict[str, Any]]:
+    """What gates said of the version each time that it was judged, the newest last; nothing of old versions.
+
+    Raises:
+        TrackingError: it cannot be read.
+    """
+    with _reading(version):
+        if all(file.path != JUDGEMENTS for file in _client().list_artifacts(version.run)):
+            return []
+        found: list[dict[str, Any]] = json.loads(attached(version, JUDGEMENTS))
+        return found
+
+
+def add_judgement(version: Version, judgement: dict[str, Any]) -> None:
+    """Note what gates said of the version, unless it is what they said last."""
+    before = judgements(version)
+    if before[-1:] != [judgement]:
+        attach(version, JUDGEMENTS, json.dumps([*before, judgement], indent=2))
 
 
 @contextmanager

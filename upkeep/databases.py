@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import settings
-from db import databases, dump, predictions
+from db import audit, databases, dump, predictions
 from db.migrate import upgrade
 from db.session import advisory_lock, connect
 from errors import ModelyardError, UsageError
@@ -128,6 +128,7 @@ def restore(settings: Settings, name: str) -> Backup:
                 dump.replace_text(url, paths(manifest.home, str(settings.artifacts)))
                 if database == "modelyard":
                     upgrade(url)
+                    audit.protect_restored(url)
                 if database == "zenml":
                     with connect(url) as connection:
                         session.note_key(connection, manifest.key)

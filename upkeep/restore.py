@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from db import databases, dump
+from db import audit, databases, dump
 from db import releases as record
 from db.migrate import newest, upgrade
 from db.session import advisory_lock, connect
@@ -87,6 +87,7 @@ def _restore(home: Path, server: URL, file: Path, manifest: Manifest, unpacked: 
             if name == "modelyard":
                 upgrade(url)
                 record.forget_processes(url)
+                audit.protect_restored(url)
         _move(unpacked / "home", home)
         dump.put_in_place(server, lambda: _hand_over_key(unpacked / "home" / KEY, home / KEY))
     finally:

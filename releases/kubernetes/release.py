@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -51,6 +51,8 @@ class Wanted:
     """Reference by digest."""
     why: str
     zenml_run: str | None = None
+    evidence: Mapping[str, Any] | None = None
+    """What exactly it is, for the record."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,14 @@ def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome
         goal = earlier(place.records.history(use_case, TARGET), version)
         assert goal.image is not None
         left = f" from release {now.id}, version {now.model_version}" if now else ""
-        wanted = Wanted(use_case, goal.model_version, goal.bento, goal.image, f"rollback{left}")
+        wanted = Wanted(
+            use_case,
+            goal.model_version,
+            goal.bento,
+            goal.image,
+            f"rollback{left}",
+            evidence=goal.evidence,
+        )
         number = _record(place, wanted)
         work = _Work(place, objects, lease, wanted, live)
         _take_away(work)
@@ -210,6 +219,7 @@ def _record(place: Place, wanted: Wanted) -> int:
         zenml_run=wanted.zenml_run,
         image=wanted.image,
         why=wanted.why,
+        evidence=wanted.evidence,
     )
 
 

@@ -8,6 +8,10 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     GET  /modelyard/metrics                                what the newest checks found, for Prometheus
          /modelyard/checks…                                see checks.py
 
+    GET  /modelyard/releases/audit                         the audit trail, and what it is about
+    GET  /modelyard/releases/approvals?use_case=…&model_version=…   the newest first
+    POST /modelyard/releases/approvals                     approves a version: 201, {"id": 3}
+
 What does not work out is `{"error": "a sentence"}`: 401 without the login, 404 for a release that is not
 there, 409 for a change that makes no sense, 422 for a wrong body, 503 while PostgreSQL does not answer.
 """
@@ -16,11 +20,12 @@ from __future__ import annotations
 
 import base64
 import hmac
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -30,7 +35,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import checks, releases
+from db import approvals, audit, releases
 from db.recorded import PATH
 from errors import DatabaseError, UsageError
 from monitoring.log import PATH as CHECKS
@@ -54,19 +59,30 @@ Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[^\s@\x00]+@sha256:[0-9a-f]{64}$")]
 
 
+Version = Annotated[int, Field(ge=1, lt=2**31)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _storable(content: dict[str, Any]) -> dict[str, Any]:
+    if "\\u0000" in json.dumps(content):
+        raise ValueError("PostgreSQL's texts hold any sign but \\u0000")
+    return content
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
 class _Begin(_Body):
     use_case: Text
-    model_version: Annotated[int, Field(ge=1, lt=2**31)]
+    model_version: Version
     bento: Text
     target: Text
     released_by: Text
     zenml_run: Text | None = None
     image: Digest | None = None
     why: Text | None = None
+    evidence: Annotated[dict[str, Any], AfterValidator(_storable)] | None = None
 
 
 class _Serve(_Body):
@@ -80,6 +96,21 @@ class _Canary(_Body):
 
 class _End(_Body):
     reason: Text
+
+
+class _Approve(_Body):
+    use_case: Text
+    model_version: Version
+    model: Sha256
+    approved_by: Text
+    note: Text | None = None
+
+
+class _AskedApprovals(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    use_case: Text
+    model_version: Version
 
 
 class _Asked(BaseModel):
@@ -130,9 +161,18 @@ def _records(database: str) -> Starlette:
         number = await run_in_threadpool(releases.begin, database, **body.model_dump())
         return JSONResponse({"id": number}, 201)
 
-    async def metrics(_: Request) -> Response:
-        found = await run_in_threadpool(checks.of_each, database)
-        return Response(check_metrics.exposition(found), media_type=check_metrics.CONTENT_TYPE)
+    async def trail(_: Request) -> Response:
+        return JSONResponse((await run_in_threadpool(audit.read, database)).model_dump(mode="json"))
+
+    async def approved(request: Request) -> Response:
+        asked = _AskedApprovals.model_validate(dict(request.query_params))
+        found = await run_in_threadpool(approvals.of, database, **asked.model_dump())
+        return JSONResponse([approval.model_dump(mode="json") for approval in found])
+
+    async def approve(request: Request) -> Response:
+        body = _Approve.model_validate_json(await _body(request))
+        number = await run_in_threadpool(approvals.approve, database, **body.model_dump())
+        return JSONResponse({"id": number}, 201)
 
     def changing(model: type[_Body], note: Callable[..., None]) -> Endpoint:
         async def change(request: Request) -> Response:
@@ -148,6 +188,9 @@ def _records(database: str) -> Starlette:
             *of_checks.routes(database, _body),
             Route(PATH, history),
             Route(PATH, begin, methods=["POST"]),
+            Route(f"{PATH}/audit", trail),
+            Route(f"{PATH}/approvals", approved),
+            Route(f"{PATH}/approvals", approve, methods=["POST"]),
             *(
                 Route(f"{PATH}/{{id:int}}/{change}", changing(*how), methods=["POST"])
                 for change, how in _CHANGES.items()

@@ -19,6 +19,7 @@ from db import checks
 from db import releases as record
 from db.recorded import Recorded
 from errors import ReleaseError
+from releases.audit import check
 from releases.records import Records
 from settings import PROJECT
 from tests.integration.postgresql import servers
@@ -115,6 +116,25 @@ def test_a_release_is_on_record_from_its_beginning_to_its_end(records: Records, 
     (stopped,) = records.history(use_case)
     assert (stopped.status, stopped.reason) == ("stopped", "no longer wanted")
     assert stopped.ended_at is not None
+
+
+def test_what_was_released_and_who_approved_it_is_in_the_audit_trail(records: Records, use_case: str) -> None:
+    evidence = {"model": "a" * 64, "data": {"東京.parquet": "b" * 64}, "judgement": None}
+    for note in (None, "read its card"):
+        records.approve(
+            use_case=use_case, model_version=3, model="a" * 64, approved_by="someone@somewhere", note=note
+        )
+    newest, first = records.approvals(use_case, 3)
+    assert (newest.note, first.note, newest.approved_by) == ("read its card", None, "someone@somewhere")
+    assert records.approvals(use_case, 4) == []
+
+    number = begin(records, use_case, 3, evidence=evidence)
+    records.serve(number, ADDRESS)
+    assert records.history(use_case)[0].evidence == evidence
+    found = check(records.trail(), use_case, records.trail().entries[-1].hash)
+    assert found.problems == []
+    assert [(one.release, one.problems) for one in found.releases] == [(number, [])]
+    assert found.releases[0].row["evidence"] == evidence
 
 
 def test_the_next_release_supersedes_the_one_that_serves_which_is_over_then(
@@ -258,6 +278,9 @@ def test_a_release_that_is_not_there_is_said_to_be_missing(records: Records) -> 
         ("", {"image": "taxi:latest"}, "image: String should match pattern"),
         ("", {"status": "serving"}, "status: Extra inputs are not permitted"),
         ("", [], "the body: Input should be an object"),
+        ("", {"evidence": {"model": "a\x00b"}}, "evidence: Value error, PostgreSQL's texts hold any sign"),
+        ("/approvals", {"model": "a"}, "model: String should match pattern"),
+        ("/approvals?use_case=taxi", None, "model_version: Field required"),
         ("/1/serve", {}, "address: Field required"),
         ("/1/fail", {"reason": None}, "reason: Input should be a valid string"),
         ("?limit=0", None, "limit: Input should be greater than or equal to 1"),
@@ -356,7 +379,7 @@ def test_a_client_says_which_address_it_asked_and_what_came(mlflow: str) -> None
         Records(silent, *LOGIN).history()
     with pytest.raises(ReleaseError, match=r"404 .*the platform is older than this code"):
         Records(f"{mlflow}/nowhere", *LOGIN).history()
-    with pytest.raises(ReleaseError, match=r"is no list of releases; is it the address of"):
+    with pytest.raises(ReleaseError, match=r"is no record of releases; is it the address of"):
         Records(f"{mlflow}/health?", *LOGIN).history()
 
 
