@@ -48,7 +48,7 @@ def differences(recorded: Mapping[str, Any], version: Version) -> list[str]:
 
 
 def _made_of(version: Version) -> dict[str, Any]:
-    provenance = registry.record(version).provenance
+    provenance = registry.provenance(version)
     fingerprint = provenance["plan"]["fingerprint"]
     return {
         "model": registry.digest(version),

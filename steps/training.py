@@ -213,12 +213,11 @@ def describe(
     from training.card import FILE, card
 
     registered = registry.find(use_case, str(version))
-    record = registry.record(registered)
     text = card(
         usecases.load(use_case),
         version,
-        record.provenance,
-        record.profile,
+        registry.provenance(registered),
+        registry.profile(registered),
         evaluation,
         judgement,
         importances,

@@ -50,20 +50,14 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Record:
-    """What was written down of a registered model version."""
-
-    provenance: dict[str, Any]
-    profile: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Loaded(Record):
+class Loaded:
     """A registered model version with everything that was kept beside it."""
 
     version: Version
     model: Any
     """Fitted scikit-learn pipeline over request columns."""
+    provenance: dict[str, Any]
+    profile: dict[str, Any]
     validation: pd.DataFrame
     """Validation rows: request columns, target, `prediction`."""
 
@@ -180,16 +174,30 @@ def provenance(version: Version) -> dict[str, Any]:
     Raises:
         TrackingError: its files are gone or damaged.
     """
-    from mlflow.exceptions import MlflowException
-    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+    with _reading(version):
+        return _json(_extra(version, "provenance.json"))
 
-    try:
-        files: Any = get_artifact_repository(version.source)
-        file = Path(files.download_artifacts("extra_files/provenance.json"))
-        found: dict[str, Any] = json.loads(file.read_text())
-    except (OSError, MlflowException, json.JSONDecodeError) as error:
-        raise _damaged(version, error) from error
-    return found
+
+def profile(version: Version) -> dict[str, Any]:
+    """What requests looked like at training time.
+
+    Raises:
+        TrackingError: its files are gone or damaged.
+    """
+    with _reading(version):
+        return _json(_extra(version, "profile.json"))
+
+
+def validation(version: Version) -> pd.DataFrame:
+    """The validation rows alone: request columns, target, `prediction`.
+
+    Raises:
+        TrackingError: its files are gone or damaged.
+    """
+    import pandas as pd
+
+    with _reading(version):
+        return pd.read_parquet(_extra(version, "validation.parquet"))
 
 
 def load(version: Version) -> Loaded:
@@ -203,24 +211,13 @@ def load(version: Version) -> Loaded:
 
     with _reading(version):
         folder = _download(version.source)
-        read = _record(folder / EXTRA)
         return Loaded(
-            provenance=read.provenance,
-            profile=read.profile,
+            provenance=_json(folder / EXTRA / "provenance.json"),
+            profile=_json(folder / EXTRA / "profile.json"),
             version=version,
             model=mlflow.sklearn.load_model(str(folder)),
             validation=pd.read_parquet(folder / EXTRA / "validation.parquet"),
         )
-
-
-def record(version: Version) -> Record:
-    """Provenance and profile alone.
-
-    Raises:
-        TrackingError: its files are gone or damaged.
-    """
-    with _reading(version):
-        return _record(_download(f"models:/{version.name}/{version.number}/{EXTRA}"))
 
 
 def digest(version: Version) -> str:
@@ -301,31 +298,17 @@ def _download(uri: str) -> Path:
     return Path(mlflow.artifacts.download_artifacts(uri))
 
 
-def _record(folder: Path) -> Record:
-    return Record(
-        provenance=json.loads((folder / "provenance.json").read_text()),
-        profile=json.loads((folder / "profile.json").read_text()),
-    )
-
-
-def validation(version: Version) -> pd.DataFrame:
-    """The validation rows of a version alone: request columns, target, `prediction`.
-
-    Raises:
-        TrackingError: they are gone or damaged.
-    """
-    import pandas as pd
-    from mlflow.exceptions import MlflowException
+def _extra(version: Version, name: str) -> Path:
+    """One of the files that MLflow did not put there; the model is not fetched with it."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    try:
-        files: Any = get_artifact_repository(version.source)
-        return pd.read_parquet(files.download_artifacts("extra_files/validation.parquet"))
-    except (OSError, MlflowException) as error:
-        raise TrackingError(
-            f"The validation rows of {version.name} version {version.number} cannot be read from "
-            f"{version.source}: {error}. Train anew: python run.py train {version.name}"
-        ) from error
+    files: Any = get_artifact_repository(version.source)
+    return Path(files.download_artifacts(f"{EXTRA}/{name}"))
+
+
+def _json(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
 
 
 def _write_files(

@@ -200,9 +200,11 @@ class UseCase:
     """None when it makes no difference when a row came."""
     parity: float
     """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
-    moment: str | None = None
-    """Request column that says when a row happened; None when rows have no time. Where rows are split by
-    time it is what they are split by."""
+
+    @property
+    def moment(self) -> str | None:
+        """Request column that says when a row came; None where that makes no difference."""
+        return self.rhythm.moment if self.rhythm else None
 
     @property
     def name(self) -> str:

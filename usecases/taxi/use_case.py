@@ -51,5 +51,4 @@ USE_CASE = UseCase(
     rhythm=Rhythm(PICKUP, timedelta(days=7)),
     # Minutes: the leaves of three ensembles are summed in another order.
     parity=1e-9,
-    moment=cleaning.PICKUP,
 )

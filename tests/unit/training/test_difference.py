@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 
 from tests.toy import rows, toy
 from training.difference import of_rows, paired
-from usecases.base import Metric
+from usecases.base import Metric, Rhythm
 
 RMSE = Metric("rmse", root_mean_squared_error, "minimize")
 Numbers = npt.NDArray[np.float64]
@@ -85,7 +86,7 @@ def test_days_are_taken_from_the_use_cases_moment_and_rows_stand_alone_without_o
     frame = rows(240)
     frame["at"] = np.datetime64("2024-01-01") + np.arange(240) * np.timedelta64(1, "h")
     own, champion = frame["y"].to_numpy() + 0.1, frame["y"].to_numpy() + 0.2
-    assert of_rows(toy(moment="at"), frame, own, champion).blocks == 10
+    assert of_rows(toy(rhythm=Rhythm("at", timedelta(days=7))), frame, own, champion).blocks == 10
     found = of_rows(toy(), frame, own, champion)
     assert (found.blocks, found.of) == (240, "rows")
 
