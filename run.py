@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import cards, releases
+from console.commands import cards, monitoring, releases, replay, retraining, scoring
 from console.options import (
     Candidates,
     Cutoff,
@@ -39,6 +39,7 @@ stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is
 app.add_typer(stacks, name="stack")
 app.add_typer(cards.app)
 app.add_typer(releases.app)
+app.add_typer(replay.app)
 
 
 @app.callback(invoke_without_command=True)
