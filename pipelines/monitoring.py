@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from errors import NothingLogged, UsageError
-from pipelines.run import Run, in_cluster, run
+from errors import DataError
+from pipelines.run import Run, run
+from pipelines.start import start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +88,7 @@ def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
 
     asked, known, said = observe(window, version, notes)
     check = compare(window, version, asked, known)
-    page = report(check, asked, said)
+    page = start(report, check, asked, said)
     # After the page: what is on record has one.
     record(check, after=page)
 
