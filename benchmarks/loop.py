@@ -44,8 +44,9 @@ class Month:
     trips: int = 0
     served: list[int] = field(default_factory=list)
     """Versions that answered."""
-    error: float = float("nan")
-    frozen: float = float("nan")
+    error: float | None = None
+    """Of what they answered; None of the first month, which nothing answered."""
+    frozen: float | None = None
     """Of the first model."""
     verdicts: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
@@ -109,10 +110,10 @@ def main() -> None:
     months = expand(given.months)
     files = {month: given.months_from / f"green_tripdata_{month}.parquet" for month in months}
     missing = [str(file) for file in files.values() if not file.is_file()]
-    if missing or len(months) < 2:
-        raise SystemExit(
-            f"At least two months are needed, and these files are not there: {', '.join(missing)}"
-        )
+    if missing:
+        parser.error(f"these files are not there: {', '.join(missing)}")
+    if len(months) < 2:
+        parser.error(f"the loop needs two months at least; got {given.months}")
     with tempfile.TemporaryDirectory() as folder:
         played = play(Path(folder), files, given.options.split())
     if given.json:
@@ -149,32 +150,27 @@ def table(played: list[Month]) -> str:
     ]
     for month in played:
         versions = ", ".join(map(str, month.served)) or "none"
-        numbers = (
-            ("", "", "")
-            if not month.trips
-            else (
-                f"{month.error:.3f}",
-                f"{month.frozen:.3f}",
-                f"{100 * (month.error / month.frozen - 1):+.1f}%",
-            )
-        )
+        checks = ", ".join(month.verdicts)
         cells = [
             month.month,
             f"{month.trips:,}",
             versions,
-            *numbers,
-            ", ".join(month.verdicts),
+            *_errors(month),
+            checks,
             month.decision,
-            str(month.serves),
+            month.serves,
         ]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     for month in played:
-        lines += [
-            "",
-            f"{month.month}",
-            *(f"- {each}" for each in [*month.findings, *month.reasons, month.gate]),
-        ]
+        said = [*month.findings, *month.reasons, month.gate]
+        lines += ["", month.month, *(f"- {each}" for each in said)]
     return "\n".join(lines)
+
+
+def _errors(month: Month) -> list[str]:
+    if month.error is None or month.frozen is None:
+        return ["", "", ""]
+    return [f"{month.error:.3f}", f"{month.frozen:.3f}", f"{month.error / month.frozen - 1:+.1%}"]
 
 
 def _live(month: Month, file: Path, frozen: Any) -> None:

@@ -76,6 +76,8 @@ def watch(
             failures = failures + 1 if checked.failed or retrained.failed else 0
             time.sleep(pause(interval, failures))
     except KeyboardInterrupt:
+        if once:
+            raise
         # The way to end it. What a round had begun is on record, and the next one goes on with it.
         return 0
 
