@@ -28,7 +28,8 @@ def monitor(
     """Check the model in service: drift of requests and predictions, their quality, and how good it is.
 
     What an endpoint has logged since the last check is put beside the validation rows of its version. The
-    exit code is 0 whatever is found; with [b]--json[/b] the verdict is [b]check.verdict[/b].
+    exit code is 0 whatever is found, and 5 while nothing was logged; with [b]--json[/b] the verdict is
+    [b]check.verdict[/b].
 
     Examples: [b]python run.py monitor taxi[/b] · [b]python run.py monitor taxi --since 2026-11-26[/b]
     """
