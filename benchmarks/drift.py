@@ -73,7 +73,7 @@ def main() -> None:
     begin, load = time.perf_counter(), os.getloadavg()[0]
     learnt = prepare(arguments.folder)
     judged = list(TRIPS.months)
-    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("fork"))
+    pool = ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("fork"))
     with pool:
 
         def checks(make: Callable[..., Any], *given: Any, count: int) -> list[Any]:
@@ -221,9 +221,12 @@ def _draw(rows: pd.DataFrame, size: int, rng: np.random.Generator) -> pd.DataFra
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("folder", help="with green_tripdata_YYYY-MM.parquet of three months or more")
-    parser.add_argument("--quiet", type=int, default=200, help="checks of each kind where nothing happened")
-    parser.add_argument("--moved", type=int, default=50, help="checks of each change")
-    parser.add_argument("--guessed", type=int, default=20, help="checks of each change of the mix")
+    parser.add_argument(
+        "--quiet", type=int, default=200, help="checks of each kind where nothing happened [200]"
+    )
+    parser.add_argument("--moved", type=int, default=50, help="checks of each change [50]")
+    parser.add_argument("--guessed", type=int, default=10, help="checks of each change of the mix [10]")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="at once [one a core]")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/drift.md")
     return parser.parse_args()
 

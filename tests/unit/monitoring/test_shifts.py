@@ -7,36 +7,42 @@ from statistics import mean
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from monitoring.shifts import categorical, count, holm, numeric, pool
 
+quick = settings(max_examples=50, deadline=None)
 numbers = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=60).map(np.array)
 values = st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=60).map(pd.Series)
 
 
+@quick
 @given(before=numbers, now=numbers)
 def test_a_numeric_shift_is_the_same_from_either_side(before: np.ndarray, now: np.ndarray) -> None:
     assert numeric(before, now) == pytest.approx(numeric(now, before))
 
 
+@quick
 @given(before=values, now=values)
 def test_a_categorical_shift_is_the_same_from_either_side(before: pd.Series, now: pd.Series) -> None:
     assert categorical(before, now) == pytest.approx(categorical(now, before))
 
 
+@quick
 @given(before=numbers)
 def test_numbers_have_not_moved_from_themselves(before: np.ndarray) -> None:
     assert numeric(before, before) == (0.0, 1.0)
 
 
+@quick
 @given(before=values)
 def test_values_have_not_moved_from_themselves(before: pd.Series) -> None:
     assert categorical(before, before.sample(frac=1, random_state=0)) == (0.0, 1.0)
 
 
+@quick
 @given(before=numbers, now=numbers, kinds=st.tuples(values, values))
 def test_distance_and_p_lie_between_0_and_1(
     before: np.ndarray, now: np.ndarray, kinds: tuple[pd.Series, pd.Series]
@@ -126,6 +132,7 @@ def test_few_rows_prove_nothing() -> None:
     assert categorical(pd.Series(["a"] * 3), pd.Series(["b"] * 3)).p > 0.01
 
 
+@quick
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_corrected_ps_keep_their_order_and_are_at_most_as_many_times_as_large(ps: list[float]) -> None:
     corrected = holm(ps)
