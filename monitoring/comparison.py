@@ -116,9 +116,7 @@ def _shifts(use_case: UseCase, before: pd.DataFrame, now: pd.DataFrame) -> tuple
     frames = [columns(use_case, rows) for rows in (before, now)]
     pairs = {name: (frames[0][name], frames[1][name]) for name in monitored}
     apart = [
-        numeric(*(values.to_numpy(dtype=np.float64, na_value=np.nan) for values in pairs[name]))
-        if column.kind == "numeric"
-        else categorical(*pairs[name])
+        (numeric if column.kind == "numeric" else categorical)(*pairs[name])
         for name, column in monitored.items()
     ]
     shifts, drifts = [], []

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from monitoring.check import Finding, Performance, Quality, Score, Shift
-from monitoring.shifts import count
+from monitoring.shifts import count, numbers
 
 if TYPE_CHECKING:
     from usecases.base import Monitored
@@ -103,7 +103,7 @@ def _beside(score: Score, unit: str) -> str:
 def _numbers(column: Monitored, before: pd.Series, now: pd.Series) -> str:
     unit = f" {column.unit}" if column.unit else ""
     (low, middle, high), (new_low, new_middle, new_high) = (
-        [f"{value:.3g}" for value in np.nanquantile(values.to_numpy(dtype=np.float64), (0.25, 0.5, 0.75))]
+        [f"{value:.3g}" for value in np.quantile(numbers(values), (0.25, 0.5, 0.75))]
         for values in (before, now)
     )
     if middle != new_middle:
@@ -128,4 +128,4 @@ def _values(column: Monitored, before: pd.Series, now: pd.Series) -> str:
 def _name(value: Any) -> str:
     if value is None:
         return "no value"
-    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
+    return f"{value:g}" if isinstance(value, float | np.floating) else str(value)

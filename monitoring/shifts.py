@@ -37,17 +37,23 @@ class Apart(NamedTuple):
     """Of a single test; `holm` corrects many."""
 
 
-def numeric(before: Array, now: Array) -> Apart:
+def numeric(before: pd.Series, now: pd.Series) -> Apart:
     """Kolmogorov and Smirnov's test of two samples; missing values are left out."""
-    before, now = before[~np.isnan(before)], now[~np.isnan(now)]
-    if not len(before) or not len(now):
+    a, b = numbers(before), numbers(now)
+    if not len(a) or not len(b):
         return Apart(0.0, 1.0)
-    together = np.sort(np.concatenate([before, now]))  # looked up in order, which is many times as fast
-    shares = [np.searchsorted(np.sort(of), together, side="right") / len(of) for of in (before, now)]
+    together = np.sort(np.concatenate([a, b]))  # looked up in order, which is many times as fast
+    shares = [np.searchsorted(np.sort(of), together, side="right") / len(of) for of in (a, b)]
     distance = float(np.abs(shares[0] - shares[1]).max())
     # As scipy.stats.ks_2samp approximates it, which divides by 0 where both samples are a single row.
-    effective = max(1.0, np.round(len(before) * len(now) / len(together)))
+    effective = max(1.0, np.round(len(a) * len(b) / len(together)))
     return Apart(distance, float(kstwo.sf(distance, effective)))
+
+
+def numbers(column: pd.Series) -> Array:
+    """Its values but those that are missing."""
+    values: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values[~np.isnan(values)]
 
 
 def categorical(before: pd.Series, now: pd.Series) -> Apart:

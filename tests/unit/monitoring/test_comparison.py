@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import usecases
 from errors import DataError
 from monitoring.check import Check
 from monitoring.comparison import MIN_ROWS, Current, Reference, compare
@@ -140,3 +142,18 @@ def test_a_column_of_nothing_but_missing_values_is_no_error() -> None:
     now = predicted(1000, 1)
     found = check(now.assign(x=np.nan, colour=None))
     assert {"drift", "quality"} <= set(kinds(found))
+
+
+def test_passengers_like_those_of_before_have_not_drifted_and_those_of_first_class_have() -> None:
+    case = usecases.load("titanic")
+    everyone = case.clean(case.read(case.locate("sample", None, Path()))).frame
+    everyone = everyone.assign(prediction=everyone["Sex"].map({"female": 0.75, "male": 0.2}))
+    train, validation = case.split(everyone, None, 0)
+    found = compare(case, Reference(1, validation), Current(train, 623, train, 623), SINCE, UNTIL)
+    assert found.verdict == "good", found.findings
+    assert [shift.column for shift in found.shifts] == list(case.monitored)
+    first = everyone[everyone["Pclass"] == 1]
+    found = compare(case, Reference(1, validation), Current(first, 216, first, 216), SINCE, UNTIL)
+    sentences = [finding.sentence for finding in found.findings]
+    assert any(sentence.startswith("Class of the ticket is distributed otherwise") for sentence in sentences)
+    assert any(sentence.startswith("Fare is higher: the median was") for sentence in sentences)
