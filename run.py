@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import cards, monitoring, releases, replay, retraining, scoring
+from console.commands import alerts, scoring
 from console.options import (
     Candidates,
     Cutoff,
@@ -37,9 +37,8 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-app.add_typer(cards.app)
-app.add_typer(releases.app)
-app.add_typer(replay.app)
+app.add_typer(scoring.app)
+app.add_typer(alerts.app, name="alerts")
 
 
 @app.callback(invoke_without_command=True)

@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         "`upkeep.databases save`, which has them once more before.",
     )
 
+    alerts: SecretStr | None = Field(
+        default=None,
+        description="Who is told of releases, gates that were not passed, drift and trouble: "
+        "[Apprise's](https://appriseit.com) URLs, separated by spaces or lines, such as "
+        "`mailtos://user:password@example.com slack://…`. Unset: nobody.",
+    )
+
     api_key: SecretStr | None = Field(
         default=None,
         description="Key that `predict` asks an endpoint by which demands one; `keys` makes them.",

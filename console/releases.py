@@ -102,21 +102,24 @@ def rollback(
     if is_cluster(stack):
         from releases.kubernetes.place import place_of
         from releases.kubernetes.release import rollback
+        from releases.tell import ROLLBACK, tell
 
         with progress.stage("cluster"):
             place = place_of(settings)
         with progress.stage("roll back"):
             outcome = rollback(place, use_case, version)
+        tell(settings, use_case, outcome, ROLLBACK)
         done = document_of(use_case, outcome, None)
     else:
         from db.releases import history
         from releases.earlier import earlier
         from releases.local import TARGET
+        from releases.tell import ROLLBACK
 
         session = open_session(settings, stack, progress)
         assert session.databases is not None
         goal = earlier(history(session.databases.modelyard, use_case=use_case, target=TARGET), version)
-        done = run_release(progress, use_case, str(goal.model_version), why="rollback")
+        done = run_release(progress, use_case, str(goal.model_version), why=ROLLBACK)
     return done | {"stages": stages(progress)}
 
 

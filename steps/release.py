@@ -30,8 +30,9 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     from releases.evidence import evidence
     from releases.package import package
     from releases.release import release
+    from releases.tell import tell
     from settings import Settings
-    from tracking import registry
+    from stacks.pages import run_page
 
     settings = Settings()
     url = prepare(settings).modelyard
@@ -39,11 +40,9 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     content, packed = package(use_case, version, settings.home)
     if packed.tag != bento:
         raise ReleaseError(f"{bento} was packed, and now it is {packed.tag}: code changed. Release again.")
-    made_of = evidence(
-        registry.find(use_case, str(version)), approvals.of(url, use_case, version), packed.path
-    )
-    run = get_step_context().pipeline_run.name
-    outcome = release(settings, url, content, packed, run, why, made_of)
+    run = get_step_context().pipeline_run
+    outcome = release(settings, url, content, packed, run.name, why)
+    tell(settings, use_case, outcome, why, {"run": run_page(settings, run)})
     log_metadata(outcome.model_dump(exclude_none=True))
     return outcome
 
@@ -94,9 +93,10 @@ def deploy(
     from releases.kubernetes.place import place_of_this_pod
     from releases.kubernetes.release import INTERRUPTED, TARGET, Canary, Wanted, release
     from releases.package import package
+    from releases.tell import tell
     from settings import Settings
     from stacks.kubernetes.tracking import open_tracking
-    from tracking import registry
+    from stacks.pages import run_page
 
     run = get_step_context().pipeline_run.name
     open_tracking()
@@ -113,5 +113,6 @@ def deploy(
     content, _ = package(use_case, version, Settings().home)
     wanted = Wanted(use_case, version, bento, image, why, run, evidence(registered, approvals))
     outcome = release(place, wanted, content, Canary(**canary) if canary else None)
+    tell(Settings(), use_case, outcome, why, {"run": run_page(Settings(), get_step_context().pipeline_run)})
     log_metadata(outcome.model_dump(exclude_none=True))
     return outcome

@@ -201,29 +201,28 @@ def promote(
         stands=stands,
     )
     log_metadata(promotion.model_dump(exclude_none=True))
+    if not stands and not judgement.passed:
+        _tell(use_case, version, judgement, now)
     return promotion
 
 
-@step(experiment_tracker=True)
-def describe(
-    use_case: str, version: int, evaluation: Evaluation, judgement: Judgement, importances: Importances
-) -> Annotated[MarkdownString, "card"]:
-    """Write the version's card, for the dashboard and beside the version."""
-    from tracking import registry
-    from training.card import FILE, card
+def _tell(use_case: str, version: int, judgement: Judgement, champion: int | None) -> None:
+    from alerts import Alert, send
+    from settings import Settings
+    from stacks.pages import run_page
 
-    registered = registry.find(use_case, str(version))
-    text = card(
-        usecases.load(use_case),
-        version,
-        registry.provenance(registered),
-        registry.profile(registered),
-        evaluation,
-        judgement,
-        importances,
+    reasons = [f"{each.gate}: {each.reason}" for each in judgement.verdicts if not each.passed]
+    kept = f"The champion is still version {champion}." if champion else "There is no champion yet."
+    send(
+        Settings(),
+        Alert(
+            "gate failed",
+            use_case,
+            f"{use_case} version {version} does not become champion",
+            f"A gate was not passed. {'; '.join(reasons)}. {kept}",
+            {"run": run_page(Settings(), get_step_context().pipeline_run)},
+        ),
     )
-    registry.attach(registered, FILE, text)
-    return MarkdownString(text)
 
 
 def _named(champion: int | None) -> str:
