@@ -35,6 +35,7 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    delete,
     func,
     insert,
     inspect,
@@ -222,17 +223,22 @@ class TableTarget:
     def recorded(self) -> Record | None:
         """What the table of records says; None when neither it nor the output knows of a scoring."""
         place, ours = self._place, self._records.c
-        with _asking(place), self._engine.connect() as connection:
+        mine = ours.output == place.table
+        with _asking(place), self._engine.begin() as connection:
             look = inspect(connection)
+            names = [place.table, place.table + REFUSED]
+            there = [name for name in names if look.has_table(name, schema=place.schema)]
             if look.has_table(RECORDS, schema=place.schema):
-                query = select(ours.record).where(ours.output == place.table)
-                if (text := connection.execute(query).scalar_one_or_none()) is not None:
-                    return Record.model_validate_json(text)
-            for name in (place.table, place.table + REFUSED):
-                if look.has_table(name, schema=place.schema):
-                    raise UsageError(
-                        f"There is a table {name} already that no scoring has made; name another, or drop it."
-                    )
+                text = connection.execute(select(ours.record).where(mine)).scalar_one_or_none()
+                record = Record.model_validate_json(text) if text else None
+                if record is not None and (there or not record.parts):
+                    return record
+                # Whoever drops the table wants it anew.
+                connection.execute(delete(self._records).where(mine))
+        if there:
+            raise UsageError(
+                f"There is a table {there[0]} already that no scoring has made; name another, or drop it."
+            )
         return None
 
     def begin(self, record: Record) -> None:
