@@ -100,9 +100,7 @@ def report(document: Mapping[str, Any]) -> RenderableType:
     )
     findings = [f"  {escape(finding['sentence'])}" for finding in check["findings"]]
     if not document["new"]:
-        nothing = (
-            f"Nothing new since check {document['recorded']}: what is younger than 10 s is left to the next."
-        )
+        nothing = f"Nothing new since check {document['recorded']}; the last seconds are left to the next."
         return Group(nothing, head, *findings)
     notes = [f"  Not looked at: {escape(note)}" for note in document["notes"]]
     parts: list[RenderableType] = [head, *findings, *notes, ""]
