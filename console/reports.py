@@ -147,7 +147,13 @@ def status(document: Document) -> RenderableType:
         table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]), _check(row["check"]))
     head = f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}"
     pages: list[RenderableType] = ["", services(document)] if document["services"] else []
-    return Group(head, *pages, "", table)
+    old = [
+        f"[yellow]{row['use_case']} version {row['champion']} is outdated.[/] "
+        + escape(" ".join(row["outdated"]))
+        for row in document["use_cases"]
+        if row["outdated"]
+    ]
+    return Group(head, *pages, "", table, *(["", *old] if old else []))
 
 
 def history(document: Document) -> RenderableType:

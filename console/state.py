@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -82,10 +83,12 @@ def _use_cases(settings: Settings) -> list[Document]:
     from db import checks
     from db import releases as record
     from db.migrate import upgrade
+    from monitoring.freshness import outdated
     from releases.local import TARGET
     from stacks import session
     from tracking import registry
 
+    now = datetime.now(UTC)
     databases = session.connect(settings)
     upgrade(databases.modelyard)
     session.open_tracking(databases)
@@ -99,6 +102,7 @@ def _use_cases(settings: Settings) -> list[Document]:
                 "use_case": name,
                 "champion": champion.number if champion else None,
                 "score": float(champion.tags["score"]) if champion else None,
+                "outdated": outdated(usecases.load(name), champion.tags, now) if champion else [],
                 "endpoint": _endpoint(settings, serving[name]) if name in serving else None,
                 "check": _check(checked[name]) if name in checked else None,
             }

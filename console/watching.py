@@ -71,6 +71,7 @@ def watch(
             checked = ask(log, "monitor", use_case)
             retrained = ask(log, "retrain", use_case, "--if-needed", *options)
             _say(use_case, checked, retrained, log, as_json=as_json)
+            tell(settings, use_case, checked, retrained, log)
             if once:
                 return retrained.code or (checked.code if checked.failed else 0)
             failures = failures + 1 if checked.failed or retrained.failed else 0
@@ -152,6 +153,19 @@ def _say(use_case: str, checked: Said, retrained: Said, log: Path, *, as_json: b
     stdout = sys.__stdout__ or sys.stdout
     stdout.write(text + "\n")
     stdout.flush()
+
+
+def tell(settings: Settings, use_case: str, checked: Said, retrained: Said, log: Path) -> None:
+    """Alert people of a round that failed, and of data that are late."""
+    from alerts import Alert, send
+
+    if checked.failed or retrained.failed:
+        said = line(use_case, checked, retrained, log)
+        send(settings, Alert("loop failing", use_case, f"A round of the loop of {use_case} failed", said))
+    champion = retrained.document.get("evidence", {}).get("champion") or {}
+    if old := champion.get("outdated"):
+        title = f"{use_case} version {champion['version']} is outdated"
+        send(settings, Alert("data late", use_case, title, " ".join(old)))
 
 
 def line(use_case: str, checked: Said, retrained: Said, log: Path) -> str:

@@ -30,6 +30,8 @@ class Champion(_Known):
     """In a row, up to now."""
     failure: str | None
     """Of the last of them."""
+    outdated: list[str] = []
+    """What of it is too old, in sentences."""
 
 
 class Serving(_Known):
@@ -92,7 +94,8 @@ def decide(evidence: Evidence) -> Decision:
     said = [*_service(evidence), _check(evidence)]
     wanted = _wanted(evidence)
     if not wanted:
-        return Decision(decision="nothing", reasons=[*said, _learnt(evidence)])
+        old = champion.outdated if champion else []
+        return Decision(decision="nothing", reasons=[*said, _learnt(evidence), *old])
     in_vain = _in_vain(evidence)
     if in_vain is not None:
         return Decision(decision="nothing", reasons=[*wanted, in_vain])

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.release import release
@@ -199,8 +200,10 @@ def _of_training(trained: Trained) -> dict[str, Any]:
 
 
 def _champion(url: str, version: Version, provenance: dict[str, Any]) -> Champion:
+    import usecases
     from db import releases as record
     from monitoring.decision import Champion
+    from monitoring.freshness import outdated
     from releases.local import TARGET
 
     of_it = [
@@ -219,6 +222,7 @@ def _champion(url: str, version: Version, provenance: dict[str, Any]) -> Champio
         released=any(ended_well),
         failed_releases=len(failed),
         failure=failed[0].reason if failed else None,
+        outdated=outdated(usecases.load(version.name), version.tags, datetime.now(UTC)),
     )
 
 

@@ -98,7 +98,28 @@ def record(check: Check) -> Annotated[int, "recorded"]:
         }
     )
     log_metadata({"recorded": number})
+    if check.verdict in ("retrain", "watch"):
+        _tell(check)
     return number
+
+
+def _tell(check: Check) -> None:
+    from alerts import Alert, send
+    from settings import Settings
+    from stacks.pages import run_page
+
+    settings = Settings()
+    word = "asks for a new model" if check.asks_for_retraining else "needs a look"
+    send(
+        settings,
+        Alert(
+            "drift",
+            check.use_case,
+            f"A check of {check.use_case} version {check.model_version} {word}",
+            " ".join(finding.sentence for finding in check.findings),
+            {"run": run_page(settings, get_step_context().pipeline_run)},
+        ),
+    )
 
 
 def _open_tracking() -> None:

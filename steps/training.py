@@ -143,7 +143,12 @@ def register(
         model,
         rows,
         provenance=provenance(
-            plan, evaluation, comparison.result(comparison.winner), zenml_run=context.pipeline_run.name
+            plan,
+            evaluation,
+            comparison.result(comparison.winner),
+            # Rows are split by time: the newest are among those that are judged by.
+            newest_row=rows[case.moment].max() if case.moment else None,
+            zenml_run=context.pipeline_run.name,
         ),
         profile=profile(rows[case.request_columns], predictions),
         trusted_types=trusted_types(model),

@@ -14,7 +14,7 @@ from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import root_mean_squared_error
 
-from usecases.base import Candidate, Cleaned, Gates, Metric, Monitored, Split, UseCase
+from usecases.base import Candidate, Cleaned, Gates, Metric, Monitored, OutdatedAfter, Split, UseCase
 from usecases.contract import Contract
 
 
@@ -86,6 +86,9 @@ TOY = UseCase(
     slices={"colour": lambda frame, train: frame["colour"]},
     monitored={"x": Monitored("numeric", "the number"), "colour": Monitored("categorical", "colour")},
     rhythm=None,
+    outdated_after=OutdatedAfter(),
+    intended_use="tests.",
+    limits="anything else.",
     parity=1e-9,
 )
 

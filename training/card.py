@@ -122,6 +122,7 @@ def _made_of(provenance: Mapping[str, Any], about: str) -> Sequence[tuple[str, s
         ("model", f"{provenance['candidate']}: {about}"),
         ("parameters", f"{parameters or 'none'}; seed {provenance['seed']}"),
         *(("data", f"{name} `{digest[:19]}`") for name, digest in sorted(fingerprint["data"].items())),
+        *([("newest row", provenance["newest_row"])] if provenance.get("newest_row") else []),
         *([("validated from", plan["cutoff"])] if plan["cutoff"] else []),
         ("code", f"commit {fingerprint['commit']}"),
         ("environment", f"Python {provenance['python']}; {libraries}"),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from training.search import Result
 
 
-def provenance(plan: Plan, evaluation: Evaluation, winner: Result, *, zenml_run: str) -> dict[str, Any]:
+def provenance(
+    plan: Plan, evaluation: Evaluation, winner: Result, *, newest_row: datetime | None, zenml_run: str
+) -> dict[str, Any]:
     """Everything that is needed to make the version again, and what it scored; JSON values."""
     fingerprint = plan.fingerprint
     return {
@@ -29,6 +31,7 @@ def provenance(plan: Plan, evaluation: Evaluation, winner: Result, *, zenml_run:
         "python": fingerprint.python,
         "libraries": environment.versions(environment.TRAINING),
         "zenml_run": zenml_run,
+        "newest_row": newest_row.isoformat() if newest_row else None,
         "score": evaluation.scores.overall.value,
         "validation_rows": evaluation.scores.overall.rows,
         "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),

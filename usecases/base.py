@@ -161,6 +161,16 @@ class Rhythm:
 
 
 @dataclass(frozen=True)
+class OutdatedAfter:
+    """Ages that are too old; None: none is."""
+
+    data: timedelta | None = None
+    """Of the newest row in the data files."""
+    model: timedelta | None = None
+    """Of the training."""
+
+
+@dataclass(frozen=True)
 class UseCase:
     """One prediction problem."""
 
@@ -198,6 +208,12 @@ class UseCase:
     """Columns of `features`, or of requests, whose shift is worth a new model."""
     rhythm: Rhythm | None
     """None when it makes no difference when a row came."""
+    outdated_after: OutdatedAfter
+    """When the champion and its data are too old, which `status` and the loop then say."""
+    intended_use: str
+    """What the model is for, for its card; a sentence that goes on after "For"."""
+    limits: str
+    """What it must not be used for and what it cannot know; goes on after "Not for"."""
     parity: float
     """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
 

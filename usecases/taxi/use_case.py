@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sklearn.metrics import root_mean_squared_error
 
-from usecases.base import Gates, Metric, Monitored, Rhythm, UseCase
+from usecases.base import Gates, Metric, Monitored, OutdatedAfter, Rhythm, UseCase
 from usecases.taxi import cleaning, slices, sources
 from usecases.taxi.cleaning import PICKUP
 from usecases.taxi.contract import CONTRACT
@@ -49,6 +49,14 @@ USE_CASE = UseCase(
         "vendor": Monitored("categorical", "maker of the meter"),
     },
     rhythm=Rhythm(PICKUP, timedelta(days=7)),
+    # A month is published up to two months after its end.
+    outdated_after=OutdatedAfter(data=timedelta(days=92), model=timedelta(days=92)),
+    intended_use="telling, when a trip with a New York green taxi begins, how many minutes it will take: "
+    "arrival times for passengers, planning of cars.",
+    limits="other cars and other cities; trips of more than "
+    f"{cleaning.MAX_MINUTES} minutes, none of which it has seen. It knows nothing of weather, road works and "
+    "events, and of today's traffic only the hour and the weekday. The distance must be that of the planned "
+    "route; where no trip went between two zones, it goes by their neighbours.",
     # Minutes: the leaves of three ensembles are summed in another order.
     parity=1e-9,
 )

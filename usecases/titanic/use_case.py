@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from sklearn.metrics import log_loss
 
-from usecases.base import Gates, Metric, Monitored, UseCase
+from usecases.base import Gates, Metric, Monitored, OutdatedAfter, UseCase
 from usecases.titanic import passengers
 from usecases.titanic.contract import CONTRACT
 from usecases.titanic.features import encode, features
@@ -51,5 +51,9 @@ USE_CASE = UseCase(
     },
     # One voyage.
     rhythm=None,
+    outdated_after=OutdatedAfter(),
+    intended_use="showing how a classification goes from a table to a monitored endpoint.",
+    limits="any decision about people: it repeats who was let into the boats in 1912, by sex, class and age. "
+    "It learnt from fewer than a thousand passengers, so that small groups are told by chance.",
     parity=1e-12,
 )

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 
 from alerts import Alert, delivery, send
 from console import alerts as console
+from console.watching import Said, tell
 from db import alerts as record
 from db import migrate
 from db.session import connect
@@ -165,6 +166,31 @@ def test_a_dead_target_a_silent_one_and_nonsense_keep_nobody_else_from_being_tol
     assert SECRET not in caplog.text
     (row,) = record.newest(_url(settings), 10)
     assert (row["taken"], row["failed"]) == (1, 4)
+
+
+def test_a_round_of_the_loop_that_failed_and_data_that_are_late_are_told_once_a_day(
+    settings: Settings, hook: Hook, tmp_path: Path
+) -> None:
+    old = "The newest row it knows is of 2024-02-29, 1,001 days ago; after 92 it is outdated."
+    champion = {"version": 3, "outdated": [old]}
+    looked = Said(0, {"decision": "nothing", "reasons": ["All is well."], "evidence": {"champion": champion}})
+    broken = Said(1, {"error": "PostgreSQL does not answer.\nIs it up?"})
+    for _ in range(2):
+        tell(_to(settings, hook.target), "taxi", broken, looked, tmp_path / "watch-taxi.log")
+    failing, late = hook.came
+    assert failing["title"] == "A round of the loop of taxi failed"
+    assert "PostgreSQL does not answer." in failing["message"]
+    assert "watch-taxi.log" in failing["message"]
+    assert late["title"] == "taxi version 3 is outdated"
+    assert old in late["message"]
+
+
+def test_a_round_in_which_all_went_well_tells_nothing(settings: Settings, hook: Hook, tmp_path: Path) -> None:
+    evidence = {"champion": {"version": 3, "outdated": []}}
+    fine = Said(0, {"decision": "nothing", "reasons": [], "evidence": evidence})
+    check = Said(0, {"check": {"verdict": "good"}, "new": True})
+    tell(_to(settings, hook.target), "taxi", check, fine, tmp_path / "watch-taxi.log")
+    assert hook.came == []
 
 
 def test_without_a_database_everything_is_told(tmp_path: Path, hook: Hook) -> None:
