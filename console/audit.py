@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from console.releases import is_cluster
@@ -112,8 +113,12 @@ def report(document: Mapping[str, Any]) -> RenderableType:
 
 def _look_at_registry(use_case: str, releases: list[Checked]) -> None:
     """Add to each release what the registry has otherwise than it was released."""
-    from releases.evidence import differences
+    from releases.evidence import Found, differences, look
     from tracking import registry
+
+    @cache
+    def now(version: str) -> Found:
+        return look(registry.find(use_case, version))
 
     for one in releases:
         evidence = one.row.get("evidence")
@@ -121,20 +126,23 @@ def _look_at_registry(use_case: str, releases: list[Checked]) -> None:
             one.notes.append("it is of a time when nothing was written down of what it was made of")
             continue
         try:
-            one.problems += differences(evidence, registry.find(use_case, str(one.row.get("model_version"))))
+            one.problems += differences(evidence, now(str(one.row.get("model_version"))))
         except TrackingError as error:
             # What never served, gc may have freed.
             (one.problems if one.row.get("verified_at") else one.notes).append(str(error))
 
 
 def _bentos(settings: Settings) -> Callable[[Mapping[str, Any]], list[str]]:
-    """What is wrong with the Bento of a release on this machine; `gc` may have freed it."""
+    """What is wrong with the Bento of the release that serves on this machine.
+
+    `gc` frees others, and one that is made again has other bytes.
+    """
     from tracking.registry import digest_of
 
     def look(row: Mapping[str, Any]) -> list[str]:
         folder = settings.home / "bentoml" / "bentos" / str(row.get("bento")).replace(":", "/")
         recorded = (row.get("evidence") or {}).get("bento")
-        if recorded is None or not folder.exists() or digest_of(folder) == recorded:
+        if row.get("status") != "serving" or recorded is None or digest_of(folder) == recorded:
             return []
         return [f"bento: the files of {row.get('bento')} are not those that were released"]
 

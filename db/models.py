@@ -182,5 +182,23 @@ alerts = Table(
     Column("taken", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("at", _moment, server_default=func.now(), nullable=False),
-    Index("ix_alerts_same", "kind", "use_case", "title", "at"),
+    CheckConstraint("model_version > 0", name="model_version"),
+    Index("ix_approvals_use_case", "use_case", "model_version"),
+)
+# Written by triggers on releases and approvals alone; db.audit reads it. A column that is added to one of
+# those has to be empty in the rows there are, or they no longer equal what the trail has of them. Who
+# migrates need not own it (db.audit.protect): a later revision can drop it and make it anew, not alter it.
+audit = Table(
+    "audit",
+    Base.metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # without gaps
+    Column("at", _moment, nullable=False),
+    Column("use_case", String, nullable=False),
+    Column("release_id", Integer),  # none of an approval
+    Column("event", String, nullable=False),  # its new status, or which columns changed
+    Column("content", JSONB, nullable=False),  # the whole row
+    Column("previous", String, nullable=False),  # hash of the row before
+    Column("hash", String, nullable=False),
+    # A chain has no branches.
+    Index("uq_audit_previous", "previous", unique=True),
 )

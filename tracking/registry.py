@@ -35,6 +35,8 @@ JUDGEMENTS = "judgements.json"
 PREDICTION = "prediction"
 """Column of `validation.parquet` with the model's predictions."""
 
+_FETCHED = "registered_model_meta"
+
 
 @dataclass(frozen=True)
 class Version:
@@ -221,19 +223,23 @@ def load(version: Version) -> Loaded:
 
 
 def digest(version: Version) -> str:
-    """SHA-256 over names and bytes of the version's files, but for compiled code, which comes of use.
+    """SHA-256 over names and bytes of the version's files.
 
     Raises:
         TrackingError: its files are gone.
     """
-    with _reading(version):
-        return digest_of(_download(version.source))
+    with _reading(version), tempfile.TemporaryDirectory() as folder:
+        return digest_of(_download(version.source, folder))
 
 
 def digest_of(folder: Path) -> str:
-    """The same of any folder."""
+    """The same of any folder.
+
+    Without what using a model adds: compiled code, and the name that MLflow notes whenever it fetches one.
+    """
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    for path in sorted(path for path in files if path.suffix != ".pyc" and path.name != _FETCHED):
         with path.open("rb") as file:
             content = hashlib.file_digest(file, "sha256").hexdigest()
         total.update(f"{content}  {path.relative_to(folder).as_posix()}\n".encode())
@@ -292,10 +298,11 @@ def _damaged(version: Version, error: Exception) -> TrackingError:
     )
 
 
-def _download(uri: str) -> Path:
+def _download(uri: str, folder: str | None = None) -> Path:
+    """Where it is on this machine: in `folder`, or if none is given where it was, when it was here."""
     import mlflow.artifacts
 
-    return Path(mlflow.artifacts.download_artifacts(uri))
+    return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
 
 
 def _extra(version: Version, name: str) -> Path:

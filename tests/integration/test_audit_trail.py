@@ -75,6 +75,18 @@ def test_an_approved_version_is_released_with_evidence_of_what_it_is(
     assert "modelyard is a superuser" in text
 
 
+def test_using_the_registered_model_changes_nothing(
+    modelyard: CommandLine, released: Done, tmp_path: Path
+) -> None:
+    modelyard.tool("mlflow", "artifacts", "download", "-u", "models:/titanic/1", "-d", str(tmp_path))
+    (model,) = modelyard.home.glob("bentoml/bentos/titanic/1-*/src/usecases/__init__.py")
+    compiled = model.parent / "__pycache__" / "__init__.cpython-314.pyc"
+    compiled.parent.mkdir(exist_ok=True)
+    compiled.touch()
+    _model(modelyard, 1).with_name("registered_model_meta").write_text("model_name: titanic\n")
+    assert modelyard("history", "titanic", "--verify").code == 0
+
+
 def test_other_files_than_those_that_were_approved_are_refused_and_found(
     modelyard: CommandLine, released: Done
 ) -> None:

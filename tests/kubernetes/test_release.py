@@ -119,6 +119,17 @@ def test_predictions_by_the_service_are_those_made_offline(
     assert differ.max() <= usecases.load("taxi").parity
 
 
+def test_a_version_that_never_served_waits_for_its_approval_where_that_is_required(
+    released: Document, other: Document, run: CommandLine, platform: Platform
+) -> None:
+    before = image(platform)
+    asked = ("release", "taxi", "--version", str(other["version"]), "--require-approval")
+    assert "was not approved" in done(run, *asked, code=3)["error"]
+    assert image(platform) == before
+    approved = done(run, "approve", "taxi", str(other["version"]))
+    assert len(approved["model"]) == 64
+
+
 def test_another_version_takes_over_under_load_and_no_request_fails(
     released: Document,
     trained: Document,
@@ -165,6 +176,12 @@ def test_going_back_is_one_command_and_the_history_has_it(
     by_run = [one for one in before if one["zenml_run"]]
     assert by_run
     assert all(one["image"].partition("@")[2].startswith("sha256:") for one in history["releases"])
+    evidence = newest["evidence"]
+    assert len(evidence["model"]) == 64
+    assert evidence["judgement"]["verdicts"]
+    verified = done(run, "history", "taxi", "--verify")
+    assert verified["problems"] == []
+    assert [one["problems"] for one in verified["releases"]] == [[]] * len(history["releases"])
 
 
 def test_what_somebody_else_applied_is_seen_and_put_right_by_the_next_release(
@@ -177,6 +194,10 @@ def test_what_somebody_else_applied_is_seen_and_put_right_by_the_next_release(
     command(*kubectl, "rollout", "status", "deployment/taxi", "--timeout=120s")
     (sentence,) = done(run, "history", "taxi")["drift"]
     assert "Somebody applied that without a release" in sentence
+    found = done(run, "history", "taxi", "--verify", code=1)["releases"]
+    assert [problem for one in found for problem in one["problems"]] == [
+        f"image: {recorded} was released, the cluster runs {released['image']}"
+    ]
     again = done(run, "release", "taxi", "--version", str(other["version"]))
     assert again["changed"]
     assert image(platform) == recorded

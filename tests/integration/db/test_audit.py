@@ -297,6 +297,17 @@ def test_the_applications_role_can_only_read_it(login: str, statement: str) -> N
 
 
 @pytest.mark.parametrize("login", ["CREATEROLE"], indirect=True)
+def test_an_administrator_can_end_the_last_way_to_it(login: str, own: Server) -> None:
+    rows(own.url(), f"ALTER ROLE application NOCREATEROLE; REVOKE {audit.OWNER} FROM application")
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        rows(login, f"GRANT {audit.OWNER} TO application")
+    release(login)
+    assert checked(login).protection == (
+        "It belongs to modelyard_audit: application has the right to read it, and no other."
+    )
+
+
+@pytest.mark.parametrize("login", ["CREATEROLE"], indirect=True)
 def test_a_restored_trail_is_protected_again(login: str, own: Server, tmp_path: Path) -> None:
     release(login)
     with dump.frozen(login) as (_, snapshot):

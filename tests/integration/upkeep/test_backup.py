@@ -91,9 +91,13 @@ def test_no_password_of_a_database_is_in_it(saved: Done, modelyard: CommandLine)
 def test_it_is_the_same_elsewhere(saved: Done, elsewhere: CommandLine) -> None:
     with tarfile.open(saved.document["file"]) as tar:
         manifest = json.load(tar.extractfile("manifest.json"))  # type: ignore[arg-type]
+    expected = {name: database["rows"] for name, database in manifest["databases"].items()}
+    # The endpoint's process is not there, which the trail of releases has as well.
+    expected["modelyard"]["audit"] += 1
     for name, url in _urls(elsewhere).items():
         with connect(url) as connection:
-            assert dump.count(connection) == manifest["databases"][name]["rows"]
+            assert dump.count(connection) == expected[name]
+    assert elsewhere("history", "titanic", "--verify").code == 0
 
 
 def test_the_champion_answers_elsewhere_as_before(modelyard: CommandLine, elsewhere: CommandLine) -> None:
