@@ -23,7 +23,7 @@ TOLERATED = {"numeric": 0.05, "categorical": 0.08}
 0.04 in numbers and 0.06 in zones (docs/drift.md), which no test of independent rows expects: days differ."""
 SHORT = 3.0
 """How many times as much is tolerated over less than a period of the use case's rhythm: single days differ
-from their month by up to 0.10 in numbers and 0.25 in zones."""
+from a month by up to 0.10 in numbers and 0.20 in zones."""
 
 _EXPECTED = 5
 # Cochran's rule: below, the distribution of the test statistic is not that of chi².
