@@ -27,6 +27,7 @@ from settings import Settings
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+NONE = timedelta(0)
 PATH = "/modelyard/checks"
 """Where a platform's MLflow server has the record of checks."""
 
@@ -51,7 +52,7 @@ class Pending(BaseModel):
 
     newest: RecordedCheck | None
     window: Window | None
-    """None where nothing was ever logged."""
+    """None where nothing was ever logged, or nothing has come since the newest check."""
     serving: int | None
     """The version that serves, on record."""
     late: int
@@ -65,8 +66,8 @@ class Log(Protocol):
         """Check the use case when nobody else does, where that can be told."""
         ...
 
-    def pending(self, use_case: str, since: datetime | None) -> Pending:
-        """What came since the last check, or since a moment."""
+    def pending(self, use_case: str, since: datetime | None, reach: timedelta = NONE) -> Pending:
+        """What came since the last check, but in no less time than `reach`; or since a moment."""
         ...
 
     def draw(self, window: Window, version: int, *, known: bool) -> Iterator[Row]:
@@ -87,7 +88,7 @@ class Database:
     def alone(self, use_case: str) -> AbstractContextManager[None]:
         return advisory_lock(self.url, f"monitor {use_case}")
 
-    def pending(self, use_case: str, since: datetime | None) -> Pending:
+    def pending(self, use_case: str, since: datetime | None, reach: timedelta = NONE) -> Pending:
         until = checks.now(self.url) - timedelta(seconds=windows.SETTLE_SECONDS)
         if since is not None and since >= until:
             raise UsageError(
@@ -95,13 +96,19 @@ class Database:
             )
         newest = checks.newest(self.url, use_case)
         begin = since or checks.watermark(self.url, use_case)
+        late = self._late(newest) if newest is not None and newest.until == begin else 0
+        if since is None and newest is not None and self._nothing_since(newest, until):
+            window = None
+        else:
+            far = until - reach if since is None and begin is not None else None
+            window = windows.survey(self.url, use_case, min(begin, far) if begin and far else begin, until)
         # Wherever it does: the log has the predictions of all of its endpoints.
         known = releases.history(self.url, use_case=use_case)
         return Pending(
             newest=newest,
-            window=windows.survey(self.url, use_case, begin, until),
+            window=window,
             serving=next((one.model_version for one in known if one.status == "serving"), None),
-            late=self._late(newest) if newest is not None and newest.until == begin else 0,
+            late=late,
         )
 
     def draw(self, window: Window, version: int, *, known: bool) -> Iterator[Row]:
@@ -110,6 +117,10 @@ class Database:
 
     def record(self, check: dict[str, Any]) -> int:
         return checks.record(self.url, **check)
+
+    def _nothing_since(self, newest: RecordedCheck, until: datetime) -> bool:
+        window = windows.survey(self.url, newest.use_case, newest.until, until)
+        return window is None or window.is_empty
 
     def _late(self, newest: RecordedCheck) -> int:
         now = windows.count(self.url, newest.use_case, newest.model_version, newest.since, newest.until)
@@ -126,8 +137,10 @@ class Remote(Platform):
     def alone(self, use_case: str) -> AbstractContextManager[None]:  # noqa: ARG002
         return nullcontext()
 
-    def pending(self, use_case: str, since: datetime | None) -> Pending:
-        asked = {"use_case": use_case} | ({"since": since.isoformat()} if since else {})
+    def pending(self, use_case: str, since: datetime | None, reach: timedelta = NONE) -> Pending:
+        asked: dict[str, Any] = {"use_case": use_case, "reach": reach.total_seconds()}
+        if since:
+            asked["since"] = since.isoformat()
         return Pending.model_validate_json(self.ask("GET", f"{PATH}/pending", 200, params=asked).content)
 
     def draw(self, window: Window, version: int, *, known: bool) -> Iterator[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from errors import DataError
@@ -13,7 +13,6 @@ from pipelines.start import start
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from db.checks import RecordedCheck
     from monitoring.check import Check
     from monitoring.window import Window
 
@@ -54,9 +53,9 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
 
     log = logs.here()
     with log.alone(use_case):
-        pending = log.pending(use_case, since)
+        pending = log.pending(use_case, since, _reach(use_case))
         window, newest = pending.window, pending.newest
-        if window is None or window.is_empty or (newest is not None and _known(window, newest)):
+        if window is None or window.is_empty:
             if newest is None:
                 raise NothingLogged(
                     f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
@@ -93,16 +92,12 @@ def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
     record(check, after=page)
 
 
-def _known(window: Window, newest: RecordedCheck) -> bool:
-    """Whether the newest check saw exactly this: too few rows, and none has come since."""
-    version = newest.model_version
-    counts = (newest.found["rows"], newest.found["outcomes"])
-    there = {*window.rows, *window.outcomes}
-    return (
-        window.since == newest.since
-        and there == {version}
-        and counts == (window.rows.get(version, 0), window.outcomes.get(version, 0))
-    )
+def _reach(use_case: str) -> timedelta:
+    """So far back a check looks at least: over less than a period of the rhythm, days alone would differ."""
+    import usecases
+
+    rhythm = usecases.load(use_case).rhythm
+    return rhythm.period if rhythm else timedelta(0)
 
 
 def _others(window: Window, version: int) -> list[str]:

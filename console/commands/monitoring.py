@@ -27,7 +27,7 @@ def monitor(
 ) -> None:
     """Check the model in service: drift of requests and predictions, their quality, and how good it is.
 
-    What an endpoint has logged since the last check is put beside the validation rows of its version. The
+    What an endpoint has logged lately is put beside the validation rows of its version. The
     exit code is 0 whatever is found, and 5 while nothing was logged; with [b]--json[/b] the verdict is
     [b]check.verdict[/b].
 

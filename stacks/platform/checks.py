@@ -2,7 +2,7 @@
 
 GET  /modelyard/checks?use_case=…&limit=…             those on record, the newest first
 POST /modelyard/checks                                notes one: 201, {"id": 7}; 409 where another was quicker
-GET  /modelyard/checks/pending?use_case=…&since=…     what a check would look at now
+GET  /modelyard/checks/pending?use_case=…&since=…&reach=…   what a check would look at now
 POST /modelyard/checks/rows                           rows drawn of a window, a JSON array a line
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,8 @@ class _Listed(_Body):
 class _Pending(_Body):
     use_case: _Text
     since: AwareDatetime | None = None
+    reach: Annotated[float, Field(ge=0, le=366 * 86_400)] = 0
+    """Seconds."""
 
 
 class _Rows(_Body):
@@ -77,7 +80,8 @@ def routes(database: str, body: Callable[[Request], Awaitable[bytes]]) -> list[R
 
     async def pending(request: Request) -> Response:
         asked = _Pending.model_validate(dict(request.query_params))
-        found = await run_in_threadpool(log.pending, asked.use_case, asked.since)
+        reach = timedelta(seconds=asked.reach)
+        found = await run_in_threadpool(log.pending, asked.use_case, asked.since, reach)
         return JSONResponse(found.model_dump(mode="json"))
 
     async def rows(request: Request) -> Response:

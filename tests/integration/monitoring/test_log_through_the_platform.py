@@ -93,6 +93,26 @@ def test_what_a_check_would_look_at_is_the_same(url: str, remote: Remote) -> Non
         assert there.newest.id == number
 
 
+def test_a_check_reaches_back_a_whole_period_but_only_once_something_new_came(
+    url: str, remote: Remote
+) -> None:
+    week, now = timedelta(days=7), datetime.now(UTC)
+    for days in (1, 3):
+        rows(url, "SELECT prediction_partition(%s)", (now - days * DAY).date())
+    log(url, 1, now - 3 * DAY)
+    remote.record(a_check(now - 2 * DAY))
+    for source in (Database(url), remote):
+        assert source.pending("taxi", None, week).window is None
+    log(url, 2, now - DAY)
+    for source in (Database(url), remote):
+        reached, alone = (source.pending("taxi", None, reach).window for reach in (week, timedelta(0)))
+        assert reached is not None
+        assert alone is not None
+        assert (reached.rows, alone.rows) == ({3: 2}, {3: 1})
+        assert reached.until - reached.since == week
+        assert alone.since == now - 2 * DAY
+
+
 def test_a_check_is_noted_once(url: str, remote: Remote) -> None:
     number = remote.record(a_check())
     assert remote.record(a_check()) == number
