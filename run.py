@@ -347,7 +347,7 @@ def gc(
     """Free what nothing needs any more: old runs, their artifacts and logs, models, superseded Bentos.
 
     What endpoints logged goes after the days of MODELYARD_KEEP_PREDICTIONS.
-    Champions, released versions, and the runs and artifacts that made them always stay.
+    Champions, approved and released versions, and the runs and artifacts that made them always stay.
 
     Examples: [b]python run.py gc --keep 30d --dry-run[/b] · [b]python run.py gc --keep 20[/b]
     """

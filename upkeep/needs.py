@@ -5,7 +5,7 @@ Reading is done by SQL, since it is about all rows at once; deleting is left to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,7 @@ LEFT JOIN tags parent ON parent.run_uuid = r.run_uuid AND parent.key = 'mlflow.p
 LEFT JOIN tags ours ON ours.run_uuid = r.run_uuid AND ours.key = 'zenml'
 """
 _LOGGED_MODELS = "SELECT model_id, source_run_id, artifact_location FROM logged_models"
+_APPROVED = "SELECT use_case, model_version FROM approvals"
 _RELEASES = "SELECT use_case, model_version, bento, status, created_at, verified_at, zenml_run FROM releases"
 
 
@@ -96,7 +97,8 @@ def plan(home: Path, databases: Databases, keep: Keep, now: datetime) -> Plan:
     """What can go, at the time `now` in UTC."""
     with connect(databases.modelyard) as connection:
         releases = connection.execute(text(_RELEASES)).all()
-    stays, leaves = _versions(releases, keep, now)
+        approved = {tuple(row) for row in connection.execute(text(_APPROVED))}
+    stays, leaves = _versions(releases, approved, keep, now)
     with connect(databases.zenml) as connection:
         runs = _runs(connection, keep, now, needed=_run_names(stays, releases))
         gone = {"runs": list(runs), "young": _plain(now - YOUNG)}
@@ -125,7 +127,7 @@ def plan(home: Path, databases: Databases, keep: Keep, now: datetime) -> Plan:
 
 
 def _versions(
-    releases: Sequence[Any], keep: Keep, now: datetime
+    releases: Sequence[Any], approved: Set[tuple[Any, ...]], keep: Keep, now: datetime
 ) -> tuple[list[tuple[registry.Version, str]], list[registry.Version]]:
     """Registered versions that stay, each with the reason, and those that don't."""
     released = {
@@ -147,6 +149,8 @@ def _versions(
                 stays.append((version, aliases[version.number]))
             elif (name, version.number) in released:
                 stays.append((version, "released"))
+            elif (name, version.number) in approved:
+                stays.append((version, "approved"))
             elif version.number in new:
                 stays.append((version, "new"))
             else:

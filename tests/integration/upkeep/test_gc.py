@@ -213,6 +213,15 @@ def test_even_when_nothing_is_to_be_kept_the_champion_stays(modelyard: CommandLi
     assert modelyard("status").document["use_cases"][1]["endpoint"]["ready"]
 
 
+def test_an_approved_version_waits_for_its_release(modelyard: CommandLine, freed: Done) -> None:
+    assert modelyard("train", "titanic", "--candidates", "baseline", "--seed", "5").document["version"] == 6
+    assert modelyard("gc", "--keep", "1", "--dry-run").document["versions"] == ["titanic 5"]
+    assert modelyard("approve", "titanic", "5").code == 0
+    told = modelyard("gc", "--keep", "1", "--dry-run").document
+    assert told["versions"] == []
+    assert told["stays"]["titanic 5"] == "approved"
+
+
 def _bento(modelyard: CommandLine, version: int) -> str:
     query = "SELECT DISTINCT bento FROM releases WHERE model_version = %s"
     [(tag,)] = rows(modelyard.url("modelyard"), query, version)
