@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import alerts, scoring
+from console.commands import cards, monitoring, retraining, schedules
 from console.options import (
     Candidates,
     Cutoff,
@@ -37,8 +37,10 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-app.add_typer(scoring.app)
-app.add_typer(alerts.app, name="alerts")
+app.add_typer(cards.app)
+app.add_typer(monitoring.app)
+app.add_typer(retraining.app)
+app.add_typer(schedules.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -385,60 +387,6 @@ def follow(call: Call, run: Annotated[str, typer.Argument(help="The run's name, 
     from console.jobs import follow as job
 
     call.answer(job(call.settings, call.stack, call.progress, run), reports.followed)
-
-
-@command(app)
-def schedule(
-    call: Call,
-    use_case: UseCaseName,
-    cron: Annotated[str, typer.Option(help="When, as crontab(5) has it, in UTC: '0 3 * * 1'.")],
-    source: Source = None,
-    months: Months = None,
-    cutoff: Cutoff = None,
-    trials: Trials = 1,
-    candidates: Candidates = None,
-    seed: Seed = 42,
-    release: Release = False,
-) -> None:
-    """Let a cluster train by itself, on what lies at the source each time; replaces an earlier schedule.
-
-    Example: [b]python run.py --stack kubernetes schedule taxi --cron '0 3 * * 1'
-    --source s3://trips/green[/b]
-    """
-    from console.jobs import schedule as job
-
-    document = job(
-        call.settings,
-        call.stack,
-        call.progress,
-        use_case,
-        cron,
-        release=release,
-        **of_training(source, months, cutoff, trials, candidates, seed),
-    )
-    call.answer(document, reports.scheduled)
-
-
-@command(app)
-def schedules(call: Call) -> None:
-    """What a cluster trains by itself, when, and what became of the newest run.
-
-    Example: [b]python run.py --stack kubernetes schedules[/b]
-    """
-    from console.jobs import scheduled as job
-
-    call.answer(job(call.settings, call.stack, call.progress), reports.schedules)
-
-
-@command(app)
-def unschedule(call: Call, use_case: UseCaseName) -> None:
-    """End the schedule of a use case, and its run that is under way.
-
-    Example: [b]python run.py --stack kubernetes unschedule taxi[/b]
-    """
-    from console.jobs import unschedule as job
-
-    call.answer(job(call.settings, call.stack, call.progress, use_case), reports.unscheduled)
 
 
 @command(stacks, "apply")

@@ -5,6 +5,7 @@ The document is what `--json` prints; console/reports.py turns the same document
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from settings import PROJECT
 
 if TYPE_CHECKING:
     from console.progress import Progress
+    from pipelines.retraining import Options
     from pipelines.training import Trained
     from settings import Settings
     from stacks.session import Session
@@ -115,30 +117,58 @@ def schedule(
     cron: str,
     *,
     release: bool = False,
+    watch: bool = False,
+    window: int | None = None,
     **options: Any,
 ) -> Document:
-    """Let a cluster train a use case by itself."""
+    """Let a cluster train a use case by itself, or keep its model good.
+
+    Raises:
+        UsageError: options that do not go together, or make no sense for the use case.
+    """
     import usecases
     from training import plan as plans
 
     case = usecases.load(use_case)
     plans.check(case, options["cutoff"], options["candidates"])
+    if watch and (release or options["months"] or options["cutoff"]):
+        raise UsageError(
+            "With --watch it is decided each time what is learnt from and released: leave out --release, "
+            "--months and --cutoff; --window says how many of the newest files count."
+        )
+    if window is not None and not watch:
+        raise UsageError("--window is for --watch; a training without it takes --months.")
     schedules = _schedules(settings, stack, progress)
     with progress.stage("schedule"):
-        before = schedules.schedule(
-            use_case, cron, options, release=release, require_approval=settings.require_approval
-        )
+        if watch:
+            before = schedules.schedule_watching(use_case, cron, retraining_options(options, window))
+        else:
+            before = schedules.schedule_training(use_case, cron, options, release=release)
     return {
         "use_case": use_case,
         "cron": cron,
         "before": before,
         "release": release,
+        "watch": watch,
         "stages": stages(progress),
     }
 
 
+def retraining_options(options: Mapping[str, Any], window: int | None) -> Options:
+    """What a person asked of a training and of the window, as a retraining takes it."""
+    from pipelines.retraining import WINDOW, Options
+
+    return Options(
+        source=options["source"],
+        window=window or WINDOW,
+        candidates=options["candidates"],
+        trials=options["trials"],
+        seed=options["seed"],
+    )
+
+
 def scheduled(settings: Settings, stack: str, progress: Progress) -> Document:
-    """What a cluster trains by itself."""
+    """What a cluster does by itself."""
     from dataclasses import asdict
 
     return {"schedules": [asdict(each) for each in _schedules(settings, stack, progress).listed()]}

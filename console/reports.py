@@ -63,6 +63,8 @@ def scheduled(document: Document) -> RenderableType:
     """What a cluster will do by itself from now on."""
     before = f" in place of [bold]{document['before']}[/]" if document["before"] else ""
     what = f"trains {document['use_case']}" + (" and releases its champion" if document["release"] else "")
+    if document["watch"]:
+        what = f"checks {document['use_case']}, and retrains and releases it when needed,"
     return (
         f"The cluster {what} at [bold]{document['cron']}[/] (UTC){before}.\n"
         "See what becomes of it: python run.py --stack kubernetes schedules"
@@ -73,10 +75,11 @@ def schedules(document: Document) -> RenderableType:
     """A table of the schedules."""
     if not document["schedules"]:
         return "Nothing is scheduled."
-    table = new_table("use case", "cron (UTC)", "since", "newest run", "status")
+    table = new_table("use case", "what", "cron (UTC)", "since", "newest run", "status")
     for each in document["schedules"]:
         table.add_row(
             each["use_case"],
+            each["what"],
             each["cron"],
             f"{each['since']:%Y-%m-%d %H:%M}",
             each["run"] or "none yet",
@@ -87,7 +90,7 @@ def schedules(document: Document) -> RenderableType:
 
 def unscheduled(document: Document) -> RenderableType:
     """What a cluster no longer does."""
-    return f"The cluster no longer trains {document['use_case']} at [bold]{document['cron']}[/]."
+    return f"The cluster no longer works on {document['use_case']} at [bold]{document['cron']}[/]."
 
 
 def release(document: Document) -> RenderableType:

@@ -31,29 +31,22 @@ def retrain(
 ) -> Document:
     """Do what is to be done next about a use case's model."""
     import usecases
-    from stacks.session import require_local
 
-    require_local(stack, "Retraining")
     usecases.load(use_case)
     session = open_session(settings, stack, progress)
-    assert session.databases is not None
-    url = session.databases.modelyard
-    from console.jobs import training_document
+    from console.jobs import retraining_options, training_document
     from console.releases import document_of
     from db.migrate import upgrade
-    from pipelines.retraining import Options
-    from pipelines.retraining import retrain as run_retraining
+    from pipelines import retraining
 
-    upgrade(url)
-    wanted = Options(
-        source=options["source"],
-        window=window,
-        candidates=options["candidates"],
-        trials=options["trials"],
-        seed=options["seed"],
-    )
+    wanted = retraining_options(options, window)
     with progress.pipeline("retrain"):
-        done = run_retraining(settings, url, use_case, wanted, if_needed=if_needed)
+        if session.databases is None:
+            done = retraining.retrain_in_cluster(use_case, wanted, if_needed=if_needed)
+        else:
+            url = session.databases.modelyard
+            upgrade(url)
+            done = retraining.retrain(settings, url, use_case, wanted, if_needed=if_needed)
     document: Document = {
         "use_case": use_case,
         "number": done.number,
@@ -71,13 +64,19 @@ def retrain(
 def decisions(settings: Settings, stack: str, use_case: str, limit: int) -> Document:
     """The newest decisions on record; none while PostgreSQL does not run."""
     import usecases
+    from console.releases import is_cluster
     from console.state import running
     from db import decisions as record
     from db.migrate import upgrade
-    from stacks.session import require_local
 
-    require_local(stack, "Retraining")
     usecases.load(use_case)
+    if is_cluster(stack):
+        from monitoring.ledger import Remote
+        from stacks.kubernetes import session
+
+        session.connect(settings)
+        there = Remote.of_environment().decisions(use_case, limit)
+        return {"use_case": use_case, "decisions": [each.model_dump(mode="json") for each in there]}
     databases = running(settings)
     if databases is None:
         return {"use_case": use_case, "decisions": None}

@@ -2,8 +2,9 @@
 
 begun → done | failed | abandoned
 
-Whoever decides holds a lock, so that of two at once one works. Who gets it knows that a decision which is
-still `begun` is of a process that is gone.
+On a machine whoever decides holds a lock, so that of two at once one works. Who gets it knows that a decision
+which is still `begun` is of a process that is gone. In a cluster it is begun by a run, which ZenML
+knows.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from db.models import decisions
 from db.session import advisory_lock, connect
-from errors import DatabaseError
+from errors import Busy, DatabaseError
 
 GONE = "its process was gone"
 
@@ -63,9 +65,20 @@ def begin(
     reasons: Sequence[str],
     evidence: Mapping[str, Any],
     decided_by: str,
+    run: str | None = None,
 ) -> int:
-    """Note what was decided and is done from now on; returns its id. Only within `alone`."""
-    return _insert(url, use_case, decision, reasons, evidence, decided_by, status="begun")
+    """Note what was decided and is done from now on; returns its id. Only within `alone`, or by a `run`.
+
+    Raises:
+        Busy: another one is under way.
+    """
+    known = {"result": {"run": run}} if run else {}
+    try:
+        return _insert(url, use_case, decision, reasons, evidence, decided_by, status="begun", **known)
+    except IntegrityError as error:
+        if "uq_decisions_begun" not in str(error):
+            raise
+        raise Busy(f"Another decision about {use_case} is under way; nothing was done.") from None
 
 
 def note_nothing(
@@ -87,17 +100,21 @@ def note_nothing(
 def end(url: str, decision: int, status: str, result: Mapping[str, Any]) -> None:
     """Note what came of a decision: `done`, `failed` or, when a person broke it off, `abandoned`.
 
+    Noted twice, since a step is done again, it is noted once.
+
     Raises:
         DatabaseError: it has ended already, since another process took this one for gone.
     """
-    begun = (decisions.c.id == decision) & (decisions.c.status == "begun")
-    values = {"status": status, "result": dict(result), "ended_at": func.now()}
+    one = decisions.c.id == decision
+    noted = {"status": status, "result": dict(result)}
+    begun = update(decisions).where(one, decisions.c.status == "begun")
     with connect(url) as connection:
-        ended = connection.execute(update(decisions).where(begun).values(values)).rowcount
-    if not ended:
+        ended = connection.execute(begun.values(noted | {"ended_at": func.now()})).rowcount
+        before = connection.execute(select(decisions.c.status, decisions.c.result).where(one)).first()
+    if not ended and (before is None or dict(before._mapping) != noted):
         raise DatabaseError(
-            f"Decision {decision} has ended already: the lock on it was lost, as when PostgreSQL is "
-            "restarted, and another process took over."
+            f"Decision {decision} has ended already: another process took this one for gone, as when the "
+            "lock on it is lost since PostgreSQL is restarted, and took over."
         )
 
 

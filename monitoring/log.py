@@ -58,6 +58,18 @@ class Pending(BaseModel):
     late: int
     """Predictions of the newest check's time that came after it."""
 
+    def asks(self) -> dict[str, Any] | None:
+        """What the steps of a check are to be given; None where nothing came since the newest."""
+        window, newest = self.window, self.newest
+        if window is None or window.is_empty or (newest is not None and _known(window, newest)):
+            return None
+        version = window.version(self.serving)
+        return {
+            "window": window.model_dump(mode="json"),
+            "version": version,
+            "notes": [*_others(window, version), *_came_late(self.late)],
+        }
+
 
 class Log(Protocol):
     """What checks need of the prediction log and of the record of checks."""
@@ -157,3 +169,32 @@ class Remote(Platform):
         """The checks of a use case, the newest first."""
         found = self.ask("GET", PATH, 200, params={"use_case": use_case}).json()
         return [RecordedCheck.model_validate(one) for one in found]
+
+
+def _known(window: Window, newest: RecordedCheck) -> bool:
+    """Whether the newest check saw exactly this: too few rows, and none has come since."""
+    version = newest.model_version
+    counts = (newest.found["rows"], newest.found["outcomes"])
+    there = {*window.rows, *window.outcomes}
+    return (
+        window.since == newest.since
+        and there == {version}
+        and counts == (window.rows.get(version, 0), window.outcomes.get(version, 0))
+    )
+
+
+def _others(window: Window, version: int) -> list[str]:
+    return [
+        f"{rows:,} predictions of version {other}: the check is about version {version}."
+        for other, rows in sorted(window.rows.items())
+        if other != version
+    ]
+
+
+def _came_late(rows: int) -> list[str]:
+    if not rows:
+        return []
+    return [
+        f"{rows:,} predictions that reached the database after the last check, although they are older: they "
+        "waited on an endpoint's disk."
+    ]

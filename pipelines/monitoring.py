@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from monitoring.check import Check
-    from monitoring.window import Window
 
 KEPT_REPORTS = 100
 """Pages of so many checks stay in the home folder; ZenML has them all, until `gc`."""
@@ -53,22 +52,16 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
 
     log = logs.here()
     with log.alone(use_case):
-        pending = log.pending(use_case, since, _reach(use_case))
-        window, newest = pending.window, pending.newest
-        if window is None or window.is_empty:
+        pending = log.pending(use_case, since)
+        asked, newest = pending.asks(), pending.newest
+        if asked is None:
             if newest is None:
                 raise NothingLogged(
                     f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
                     f"Ask its endpoint first, such as by: python run.py predict {use_case} --file FILE"
                 )
             return Checked(Check.model_validate(newest.found), newest.id, new=False)
-        version = window.version(pending.serving)
-        parameters: dict[str, Any] = {
-            "window": window.model_dump(mode="json"),
-            "version": version,
-            "notes": [*_others(window, version), *_came_late(pending.late)],
-        }
-        finished = run(f"monitor_{use_case}", monitoring, parameters, cache=False)
+        finished = run(f"monitor_{use_case}", monitoring, asked, cache=False)
     recorded = finished.output("record", "recorded")
     folder = Settings().home / "reports"
     return Checked(
@@ -90,31 +83,6 @@ def monitoring(window: dict[str, Any], version: int, notes: list[str]) -> None:
     page = start(report, check, asked, said)
     # After the page: what is on record has one.
     record(check, after=page)
-
-
-def _reach(use_case: str) -> timedelta:
-    """So far back a check looks at least: over less than a period of the rhythm, days alone would differ."""
-    import usecases
-
-    rhythm = usecases.load(use_case).rhythm
-    return rhythm.period if rhythm else timedelta(0)
-
-
-def _others(window: Window, version: int) -> list[str]:
-    return [
-        f"{rows:,} predictions of version {other}: the check is about version {version}."
-        for other, rows in sorted(window.rows.items())
-        if other != version
-    ]
-
-
-def _came_late(rows: int) -> list[str]:
-    if not rows:
-        return []
-    return [
-        f"{rows:,} predictions that reached the database after the last check, although they are older: they "
-        "waited on an endpoint's disk."
-    ]
 
 
 def _keep(folder: Path, use_case: str, recorded: int, page: str) -> Path:

@@ -1,16 +1,22 @@
-"""Trainings that a cluster starts by itself, at most one for each use case."""
+"""Trainings, or rounds of the closed loop, that a cluster starts by itself, at most one for each use case."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from errors import UsageError
+from pipelines.retraining import watching
 from pipelines.run import prepare
 
 if TYPE_CHECKING:
     from zenml.models import ScheduleResponse
+
+    from pipelines.retraining import Options
+
+_WHAT = ("train", "watch")
 
 
 @dataclass(frozen=True)
@@ -18,19 +24,16 @@ class Scheduled:
     """A schedule, and what became of its newest run."""
 
     use_case: str
+    what: str
+    """`train` or `watch`."""
     cron: str
     since: datetime
     run: str | None
     status: str | None
 
 
-def schedule(
-    use_case: str,
-    cron: str,
-    options: dict[str, Any],
-    *,
-    release: bool = False,
-    require_approval: bool = False,
+def schedule_training(
+    use_case: str, cron: str, options: dict[str, Any], *, release: bool = False
 ) -> str | None:
     """Train `use_case` whenever `cron` says so (UTC); returns the cron of the schedule that was replaced.
 
@@ -41,6 +44,23 @@ def schedule(
     Raises:
         UsageError: the cluster does not take `cron`.
     """
+    parameters = {"use_case": use_case, "options": options, "release": release}
+    return _schedule("train", use_case, cron, scheduled_training, parameters)
+
+
+def schedule_watching(use_case: str, cron: str, options: Options) -> str | None:
+    """Check, decide, retrain and release whenever `cron` says so; returns as `schedule_training`.
+
+    Raises:
+        UsageError: the cluster does not take `cron`.
+    """
+    parameters = {"use_case": use_case, "options": asdict(options), "by": "a schedule"}
+    return _schedule("watch", use_case, cron, watching, parameters)
+
+
+def _schedule(
+    what: str, use_case: str, cron: str, definition: Callable[..., None], parameters: dict[str, Any]
+) -> str | None:
     from zenml.client import Client
     from zenml.config.schedule import Schedule
 
@@ -49,10 +69,9 @@ def schedule(
     orchestrator: Any = Client().active_stack.orchestrator
     schedules.check(orchestrator, cron)
     before = remove(use_case)
-    prepared = prepare(_name(use_case), scheduled_training).with_options(
-        schedule=Schedule(name=_name(use_case), cron_expression=cron)
-    )
-    prepared(use_case=use_case, options=options, release=release, require_approval=require_approval)
+    name = f"{what}_{use_case}"
+    prepared = prepare(name, definition).with_options(schedule=Schedule(name=name, cron_expression=cron))
+    prepared(**parameters)
     return before
 
 
@@ -62,7 +81,7 @@ def remove(use_case: str) -> str | None:
     from zenml.enums import ExecutionStatus
     from zenml.models import PipelineRunUpdate
 
-    found = _find(_name(use_case))
+    found = next(filter(None, (_find(f"{what}_{use_case}") for what in _WHAT)), None)
     if found is None:
         return None
     client = Client()
@@ -76,18 +95,20 @@ def remove(use_case: str) -> str | None:
 
 
 def listed() -> list[Scheduled]:
-    """All schedules of trainings."""
+    """All schedules of use cases."""
     from zenml.client import Client
 
     client = Client()
     found = []
     for each in client.list_schedules(size=1000, hydrate=True).items:
-        if not each.name.startswith(_name("")):
+        what, _, use_case = each.name.partition("_")
+        if what not in _WHAT:
             continue
         runs = client.list_pipeline_runs(schedule_id=each.id, sort_by="desc:created", size=1).items
         found.append(
             Scheduled(
-                use_case=each.name.removeprefix(_name("")),
+                use_case=use_case,
+                what=what,
                 cron=str(each.cron_expression),
                 since=each.created,
                 run=runs[0].name if runs else None,
@@ -126,7 +147,3 @@ def _find(name: str) -> ScheduleResponse | None:
 
     found = Client().list_schedules(name=name, hydrate=True).items
     return found[0] if found else None
-
-
-def _name(use_case: str) -> str:
-    return f"train_{use_case}"

@@ -64,6 +64,11 @@ def train(plan: Plan, release_by: str | None = None, *, require_approval: bool =
             "require_approval": require_approval,
         },
     )
+    return trained(finished, plan)
+
+
+def trained(finished: Run, plan: Plan) -> Trained:
+    """What the training of `plan` in a finished run found and did."""
     each = len(plan.files) > TOGETHER
     return Trained(
         run=finished,
@@ -84,6 +89,15 @@ def training(
     require_approval: bool = False,
 ) -> None:
     """The steps of a training, in their order; in a cluster with those of a release, when one is wanted."""
+    _, _, promotion = learning(plan, champion)
+    if release_by is not None:
+        made = promotion.load()
+        if made.promoted or made.stands:
+            deploying(plan["use_case"], made.version, "champion, after its training", release_by, None)
+
+
+def learning(plan: dict[str, Any], champion: int | None) -> tuple[Any, Any, Any]:
+    """The steps from data to a judged version; returns artifacts: evaluation, judgement and promotion."""
     from steps import training as model
 
     name, seed = plan["use_case"], plan["seed"]
@@ -103,12 +117,8 @@ def training(
     must_be_better = plan["must_be"] == "better" and champion is not None
     difference = model.pair(name, best, validation, champion) if must_be_better else None
     judgement = model.gate(name, evaluation, difference)
-    promotion = model.promote(name, version, judgement, champion)
-    if release_by is not None:
-        made = promotion.load()
-        if made.promoted or made.stands:
-            why = "champion, after its training"
-            deploying(name, made.version, why, release_by, None, require_approval)
+    model.describe(name, version, evaluation, judgement, importances)
+    return evaluation, judgement, model.promote(name, version, judgement, champion)
 
 
 def rows_of(plan: dict[str, Any], purpose: str = "train") -> tuple[Any, Any]:

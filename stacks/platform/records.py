@@ -7,6 +7,7 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     POST /modelyard/releases/7/serve                       and canary, fail, withdraw, stop: 204
     GET  /modelyard/metrics                                what the newest checks found, for Prometheus
          /modelyard/checks…                                see checks.py
+         /modelyard/decisions…                             see decisions.py
 
     GET  /modelyard/releases/audit                         the audit trail, and what it is about
     GET  /modelyard/releases/approvals?use_case=…&model_version=…   the newest first
@@ -38,9 +39,11 @@ from starlette.routing import Route
 from db import approvals, audit, releases
 from db.recorded import PATH
 from errors import DatabaseError, UsageError
+from monitoring.ledger import PATH as DECISIONS
 from monitoring.log import PATH as CHECKS
 from stacks.platform import check_metrics
 from stacks.platform import checks as of_checks
+from stacks.platform import decisions as of_decisions
 
 if TYPE_CHECKING:
     from stacks.platform.credentials import Credentials
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 256 * 1024
 
-_OURS = (f"{PATH}/", f"{CHECKS}/", f"{check_metrics.PATH}/")
+_OURS = (f"{PATH}/", f"{CHECKS}/", f"{DECISIONS}/", f"{check_metrics.PATH}/")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -186,6 +189,7 @@ def _records(database: str) -> Starlette:
         routes=[
             Route(check_metrics.PATH, metrics),
             *of_checks.routes(database, _body),
+            *of_decisions.routes(database, _body),
             Route(PATH, history),
             Route(PATH, begin, methods=["POST"]),
             Route(f"{PATH}/audit", trail),

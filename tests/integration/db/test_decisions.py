@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from db import decisions, migrate
 from db.decisions import GONE
@@ -76,7 +75,7 @@ def test_to_find_nothing_to_do_again_for_the_same_reasons_is_one_decision(url: s
 
 def test_two_cannot_be_under_way_even_without_the_lock(url: str) -> None:
     begin(url)
-    with pytest.raises(IntegrityError, match="uq_decisions_begun"):
+    with pytest.raises(Busy, match="Another decision about taxi is under way"):
         begin(url)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from pydantic import SecretStr
-from starlette.responses import PlainTextResponse
 
 import usecases
 from db import checks, migrate
@@ -19,13 +15,11 @@ from errors import DatabaseError
 from monitoring import log as logs
 from monitoring import window as windows
 from monitoring.log import Database, Remote
-from stacks.platform import records
-from stacks.platform.credentials import Credentials
+from tests.integration.monitoring.records_server import LOGIN, served
 from tests.integration.monitoring.test_window import NOON, log, log_many, tell
 from tests.integration.postgresql.servers import rows
 
 TAXI = usecases.load("taxi")
-LOGIN = ("default", "a password of the tests")
 DAY = timedelta(days=1)
 
 
@@ -38,18 +32,8 @@ def url(database: str) -> str:
 
 @pytest.fixture
 def remote(url: str) -> Iterator[Remote]:
-    """The records of a platform whose MLflow says hello and nothing else."""
-    login = Credentials(username=LOGIN[0], password=SecretStr(LOGIN[1]), signing_key=SecretStr("key"))
-    application = records.beside(PlainTextResponse("hello"), url, login)
-    server = uvicorn.Server(uvicorn.Config(application, port=0, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        thread.join(0.05)
-    yield Remote(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", *LOGIN)
-    server.should_exit = True
-    thread.join(20)
+    with served(url) as address:
+        yield Remote(address, *LOGIN)
 
 
 def a_check(until: datetime = NOON, **more: Any) -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""A cluster keeps a model good by itself: a schedule checks, decides, retrains, releases; pods are killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import pandas as pd
+import pytest
+from boto3.session import Session
+
+import usecases
+from serving.rows import requests
+from settings import PROJECT
+from tests.integration.command_line import CommandLine
+from tests.kubernetes import endpoints
+from tests.kubernetes.cluster import Platform, wait_for
+from usecases.taxi import sources
+from usecases.taxi.cleaning import PICKUP
+
+Say = Callable[[str], None]
+
+CASE = usecases.load("taxi")
+ROUND = 420
+"""Seconds that a round may take which trains and releases, on a small machine that does other things."""
+
+
+def of_month(month: str) -> pd.DataFrame:
+    """The bundled trips of a month."""
+    trips = pd.read_parquet(sources.SAMPLE)
+    return trips[trips[PICKUP].dt.strftime("%Y-%m") == month]
+
+
+@dataclass(frozen=True)
+class Trips:
+    """A folder in the platform's bucket that months come to."""
+
+    s3: Any
+    bucket: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/trips"
+
+    def month_comes(self, month: str) -> None:
+        body = BytesIO()
+        of_month(month).to_parquet(body)
+        self.s3.put_object(
+            Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body.getvalue()
+        )
+
+
+@pytest.fixture(scope="module")
+def trips(platform: Platform) -> Iterator[Trips]:
+    (connection,) = platform.get("configmap", "modelyard-connection")
+    keys = platform.secret("s3")
+    port = int(connection["data"]["s3-endpoint"].rpartition(":")[2])
+    with platform.forwarded("s3", port) as url:
+        s3 = Session().client(
+            "s3",
+            endpoint_url=url,
+            region_name=connection["data"]["s3-region"],
+            aws_access_key_id=keys["access-key"],
+            aws_secret_access_key=keys["secret-key"],
+        )
+        yield Trips(s3, connection["data"]["bucket"])
+
+
+@pytest.fixture(scope="module")
+def champion(run: CommandLine, trips: Trips) -> dict[str, Any]:
+    """A first model, the simplest there is, asked for by hand; it serves."""
+    trips.month_comes("2024-01")
+    done = run(
+        "--stack", "kubernetes", "retrain", "taxi", "--if-needed", "--source", trips.url,
+        "--candidates", "baseline",
+    )  # fmt: skip
+    assert done.code == 0, done
+    return done.document
+
+
+def decisions(run: CommandLine) -> list[dict[str, Any]]:
+    """On record, the newest first."""
+    found: list[dict[str, Any]] = run("--stack", "kubernetes", "decisions", "taxi").document["decisions"]
+    return found
+
+
+def told(run: CommandLine) -> Callable[[], str]:
+    def words() -> str:
+        lines = [
+            f"{each['id']} {each['decision']} {each['status']} {each['result']}" for each in decisions(run)
+        ]
+        return "\n".join([*lines, str(run("--stack", "kubernetes", "schedules").document)])
+
+    return words
+
+
+def asked(platform: Platform, month: str, rows: int) -> None:
+    """The endpoint is asked about trips of a month, and told what became of them."""
+    trips = CASE.clean(of_month(month)).frame.query("trip_distance <= 100").head(rows)
+    with endpoints.at("service/taxi", platform.inference) as http:
+        for start in range(0, len(trips), 1_000):
+            part = trips.iloc[start : start + 1_000]
+            name = f"{month}-{start}"
+            body = {"rows": requests(CASE.contract, part[CASE.request_columns])}
+            http.post("/predict_batch", json=body, headers={"X-Request-ID": name}).raise_for_status()
+            outcomes = [
+                {"request_id": name, "row": row, "value": float(value)}
+                for row, value in enumerate(part[CASE.target])
+            ]
+            http.post("/outcomes", json={"outcomes": outcomes}).raise_for_status()
+
+
+def orchestrators(platform: Platform) -> list[str]:
+    """Names of pods that a pipeline runs in."""
+    selector = "--selector=modelyard.dev/role=orchestrator"
+    found = platform.get(
+        "pods", selector, "--field-selector=status.phase=Running", namespace=platform.pipelines
+    )
+    return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def test_by_hand_a_first_model_is_trained_and_released_by_one_run(
+    champion: dict[str, Any], run: CommandLine
+) -> None:
+    assert champion["decision"] == "retrain"
+    assert "There is no champion yet, and 1 file at s3://" in champion["reasons"][0]
+    assert champion["release"]["model_version"] == champion["training"]["version"] == 1
+    (decision,) = decisions(run)
+    assert (decision["status"], decision["result"]["release"]["model_version"]) == ("done", 1)
+    again = run("--stack", "kubernetes", "retrain", "taxi", "--if-needed")
+    assert (again.code, again.document["decision"]) == (0, "nothing"), again
+
+
+def test_a_schedule_checks_what_was_logged_learns_from_the_new_month_and_releases_it_though_its_pod_is_killed(
+    champion: dict[str, Any], run: CommandLine, platform: Platform, trips: Trips, say: Say
+) -> None:
+    asked(platform, "2024-02", 3_000)
+    trips.month_comes("2024-02")
+    made = run(
+        "--stack", "kubernetes", "schedule", "taxi", "--cron", "* * * * *", "--watch", "--candidates", "ridge"
+    )  # fmt: skip
+    assert made.code == 0, made
+    (schedule,) = run("--stack", "kubernetes", "schedules").document["schedules"]
+    assert (schedule["use_case"], schedule["what"]) == ("taxi", "watch")
+
+    def begun() -> dict[str, Any] | None:
+        newest = decisions(run)[0]
+        return newest if newest["decision"] == "retrain" and newest["id"] > champion["number"] else None
+
+    decision = wait_for(begun, told(run), ROUND, pause=2)
+    say(f"decided: {decision['reasons']}")
+    assert decision["decided_by"] == "a schedule"
+    assert "green_tripdata_2024-02.parquet" in decision["reasons"][0]
+    (check,) = run("--stack", "kubernetes", "checks", "taxi").document["checks"]
+    assert decision["evidence"]["check"]["id"] == check["id"]
+    assert (check["found"]["rows"], check["found"]["outcomes"]) == (3_000, 3_000)
+
+    (killed,) = orchestrators(platform)
+    platform.in_pipelines("delete", "pod", killed, "--grace-period=0", "--force")
+
+    def ended() -> dict[str, Any] | None:
+        (found,) = (each for each in decisions(run) if each["id"] == decision["id"])
+        return found if found["status"] != "begun" else None
+
+    done = wait_for(ended, told(run), ROUND, pause=2)
+    say(f"came of it: {done['status']} {done['result']}")
+    assert done["status"] == "done", done
+    assert done["result"]["training"]["promoted"]
+    version = done["result"]["release"]["model_version"]
+    with endpoints.at("service/taxi", platform.inference) as http:
+        answer = http.post("/predict", json=dict(CASE.example)).json()
+    assert answer["model_version"] == version == 2
+    (serving, *_) = run("--stack", "kubernetes", "history", "taxi").document["releases"]
+    assert (serving["model_version"], serving["status"]) == (2, "serving")
+    assert serving["why"].startswith(f"decision {decision['id']}: ")
+
+
+def test_the_next_round_finds_nothing_to_do(run: CommandLine, say: Say) -> None:
+    def nothing() -> dict[str, Any] | None:
+        newest = decisions(run)[0]
+        return newest if newest["decision"] == "nothing" and newest["decided_by"] == "a schedule" else None
+
+    found = wait_for(nothing, told(run), ROUND, pause=2)
+    say(f"decided: {found['reasons']}")
+    assert found["evidence"]["champion"]["version"] == 2
+    assert any("Version 2 has learnt from the 2 files at s3://" in reason for reason in found["reasons"])
+
+
+def test_what_a_round_had_begun_that_is_gone_for_good_is_given_up_by_the_next(
+    run: CommandLine, platform: Platform
+) -> None:
+    before = decisions(run)[0]["id"]
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "run.py",
+            "--stack",
+            "kubernetes",
+            "retrain",
+            "taxi",
+            "--candidates",
+            "ridge",
+            "--json",
+        ],
+        cwd=PROJECT,
+        env=run.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as by_hand:
+        begun = wait_for(
+            lambda: next((each for each in decisions(run) if each["status"] == "begun"), None),
+            told(run),
+            ROUND,
+            pause=2,
+        )
+        name = begun["result"]["run"]
+        assert begun["id"] > before
+        platform.in_pipelines("delete", "job", f"--selector=run_name={name}")
+        said, _ = by_hand.communicate(timeout=120)
+    assert by_hand.returncode == 1, said
+
+    def given_up() -> dict[str, Any] | None:
+        (found,) = (each for each in decisions(run) if each["id"] == begun["id"])
+        return found if found["status"] != "begun" else None
+
+    found = wait_for(given_up, told(run), ROUND, pause=2)
+    assert (found["status"], found["result"]) == (
+        "abandoned",
+        {"run": name, "error": f"its run {name} was gone"},
+    )
+
+
+def test_without_its_schedule_nothing_begins_any_more(run: CommandLine, platform: Platform) -> None:
+    assert run("--stack", "kubernetes", "unschedule", "taxi").code == 0
+    assert platform.get("cronjobs", namespace=platform.pipelines) == []
+
+
+def test_options_that_mean_nothing_to_a_round_are_refused(run: CommandLine) -> None:
+    line = ("--stack", "kubernetes", "schedule", "taxi", "--cron", "* * * * *")
+    for options, words in ((("--watch", "--release"), "leave out --release"), (("--window", "2"), "--watch")):
+        done = run(*line, *options)
+        assert done.code == 2
+        assert words in done.document["error"]
