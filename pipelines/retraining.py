@@ -89,7 +89,6 @@ def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = Fal
         ModelyardError: as `retrain`.
     """
     from db.releases import person
-    from training.plan import Plan
 
     parameters = {
         "use_case": use_case,
@@ -98,7 +97,7 @@ def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = Fal
         "if_needed": if_needed,
     }
     finished = run(f"retrain_{use_case}", retraining, parameters)
-    plan = Plan.model_validate(finished.output("decide", "plan"))
+    plan = finished.output("decide", "plan")
     steps = finished.response.steps
     return Retrained(
         number=finished.output("decide", "number"),
@@ -125,7 +124,7 @@ def watching(use_case: str, options: dict[str, Any], by: str) -> None:
 
 def retraining(use_case: str, options: dict[str, Any], by: str, if_needed: bool) -> None:
     """The steps from what there is in a cluster to what is to be there, in their order."""
-    from steps.retraining import conclude, decide
+    from steps.retraining import conclude, decide, settle
 
     said, known, noted, planned = decide(use_case, options, by, if_needed)
     decision, evidence, number = said.load(), known.load(), noted.load()
@@ -136,7 +135,8 @@ def retraining(use_case: str, options: dict[str, Any], by: str, if_needed: bool)
         promotion = None
         if decision.decision == "retrain":
             champion = evidence.champion.version if evidence.champion else None
-            came["evaluation"], came["judgement"], came["promotion"] = learning(planned.load(), champion)
+            plan = settle(planned).load()
+            came["evaluation"], came["judgement"], came["promotion"] = learning(plan, champion)
             promotion = came["promotion"].load()
         version = to_release(evidence, promotion)
         if version is not None:

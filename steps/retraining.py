@@ -13,6 +13,7 @@ from monitoring.decision import Decision, Evidence
 from releases.outcome import Outcome
 from training.evaluation import Evaluation
 from training.gates import Judgement
+from training.plan import Plan
 from training.promotion import Promotion
 
 # None is cached: what there is, and what is on record, is another thing each time. A pod that is told to end
@@ -37,7 +38,7 @@ def decide(
     Annotated[Decision, "decision"],
     Annotated[Evidence, "evidence"],
     Annotated[int, "number"],
-    Annotated[dict[str, Any], "plan"],
+    Annotated[Plan, "plan"],
 ]:
     """Look at what there is, decide, and note it; what a run that is gone had begun is given up.
 
@@ -49,8 +50,7 @@ def decide(
     from monitoring.ledger import Remote
     from releases.kubernetes.release import TARGET
     from stacks.kubernetes.tracking import open_tracking
-    from steps.evidence import Options, decided, look, split
-    from training import plan as plans
+    from steps.evidence import Options, decided, look
 
     open_tracking()
     ledger = Remote.of_environment()
@@ -58,14 +58,23 @@ def decide(
     _give_up(ledger, use_case, run)
     evidence, plan = look(ledger, TARGET, Path(tempfile.gettempdir()), use_case, Options(**options))
     decision, number = decided(ledger, evidence, by, if_needed=if_needed, run=run)
-    if decision.decision == "retrain":
-        plan = plans.upload(split(plan), UPath(Client().active_stack.artifact_store.path).parent)
     log_metadata(
         metadata={"decision": decision.decision, "reasons": decision.reasons, "number": number},
         artifact_name="decision",
         infer_artifact=True,
     )
-    return decision, evidence, number, plan.model_dump(mode="json")
+    return decision, evidence, number, plan
+
+
+@step(enable_cache=False)
+def settle(plan: Plan) -> Annotated[dict[str, Any], "plan"]:
+    """Find the day from which on is judged, and put data files of this pod where others can read them."""
+    from steps.evidence import split
+    from training import plan as plans
+
+    settled = plans.upload(split(plan), UPath(Client().active_stack.artifact_store.path).parent)
+    log_metadata({"files": len(settled.files), "cutoff": f"{settled.cutoff}"})
+    return settled.model_dump(mode="json")
 
 
 @step(enable_cache=False, retry=_TRIES)
@@ -102,7 +111,7 @@ def _give_up(ledger: Any, use_case: str, run: str) -> None:
     """
     from stacks.kubernetes.runs import goes_on
 
-    for begun in ledger.decisions(use_case):
+    for begun in ledger.decisions(use_case, limit=5):
         if begun.status != "begun":
             continue
         of = str((begun.result or {}).get("run"))

@@ -119,10 +119,10 @@ def test_what_was_decided_can_be_read(loop: Loop, first: Done) -> None:
     assert "is champion and was never released; version 1 serves." in text
 
 
-def test_in_a_cluster_it_is_refused_with_what_works_instead(loop: Loop) -> None:
-    for command in (("retrain", "taxi"), ("watch", "taxi", "--once"), ("decisions", "taxi")):
-        done = loop.modelyard(*command, "--stack", "kubernetes")
-        assert done.code == 2, done.document
+def test_in_a_cluster_watching_is_a_schedule(loop: Loop) -> None:
+    done = loop.modelyard("watch", "taxi", "--once", "--stack", "kubernetes")
+    assert done.code == 2, done.document
+    assert "schedule taxi --cron '*/10 * * * *' --watch" in done.document["error"]
 
 
 def _endpoints(home: Path) -> int:
