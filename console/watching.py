@@ -57,9 +57,13 @@ def watch(
         UsageError: there is no such use case or interval, or the stack is a cluster's.
     """
     import usecases
-    from stacks.session import require_local
+    from console.releases import is_cluster
 
-    require_local(stack, "Watching")
+    if is_cluster(stack):
+        raise UsageError(
+            "A cluster watches by itself, on a schedule: "
+            f"python run.py --stack {stack} schedule {use_case} --cron '*/10 * * * *' --watch"
+        )
     usecases.contract_of(use_case)
     interval = seconds(every)
     take_signals()
