@@ -191,6 +191,16 @@ def installed(*values: str, images: dict[str, str] | None = None) -> Iterator[Pl
         )  # fmt: skip
 
 
+def logged(platform: Platform, query: str) -> list[dict[str, Any]]:
+    """Rows of a query of the project's database, asked by its owner where it runs."""
+    found = platform.kubectl(
+        "exec", f"{platform.release}-postgresql-0", "--", "psql", "--username=postgres", "--dbname=modelyard",
+        "--tuples-only", "--no-align", f"--command=SELECT coalesce(json_agg(one), '[]') FROM ({query}) one",
+    )  # fmt: skip
+    rows: list[dict[str, Any]] = json.loads(found)
+    return rows
+
+
 def problems(pods: Sequence[dict[str, Any]]) -> list[str]:
     """Pods that are neither ready nor done, by name."""
     wrong = []

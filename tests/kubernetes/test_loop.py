@@ -14,11 +14,12 @@ import pytest
 from boto3.session import Session
 
 import usecases
+from monitoring.window import SETTLE_SECONDS
 from serving.rows import requests
 from settings import PROJECT
 from tests.integration.command_line import CommandLine
 from tests.kubernetes import endpoints
-from tests.kubernetes.cluster import Platform, wait_for
+from tests.kubernetes.cluster import Platform, logged, wait_for
 from usecases.taxi import sources
 from usecases.taxi.cleaning import PICKUP
 
@@ -49,9 +50,10 @@ class Trips:
     def month_comes(self, month: str) -> None:
         body = BytesIO()
         of_month(month).to_parquet(body)
-        self.s3.put_object(
-            Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body.getvalue()
-        )
+        self.put(month, body.getvalue())
+
+    def put(self, month: str, body: bytes) -> None:
+        self.s3.put_object(Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body)
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +114,15 @@ def asked(platform: Platform, month: str, rows: int) -> None:
                 for row, value in enumerate(part[CASE.target])
             ]
             http.post("/outcomes", json={"outcomes": outcomes}).raise_for_status()
+    query = (
+        "SELECT count(*) AS rows FROM predictions JOIN outcomes USING (use_case, request_id, row) "
+        f"WHERE greatest(predictions.at, received_at) < now() - interval '{SETTLE_SECONDS} s'"
+    )
+
+    def there() -> bool:
+        return bool(logged(platform, query)[0]["rows"] == rows)
+
+    wait_for(there, lambda: f"{rows} rows in the log: {logged(platform, query)}", 60)
 
 
 def orchestrators(platform: Platform) -> list[str]:
@@ -237,6 +248,20 @@ def test_what_a_round_had_begun_that_is_gone_for_good_is_given_up_by_the_next(
 def test_without_its_schedule_nothing_begins_any_more(run: CommandLine, platform: Platform) -> None:
     assert run("--stack", "kubernetes", "unschedule", "taxi").code == 0
     assert platform.get("cronjobs", namespace=platform.pipelines) == []
+
+
+def test_a_month_that_cannot_be_read_ends_the_decision_with_the_reason_and_what_serves_stays(
+    champion: dict[str, Any], run: CommandLine, trips: Trips
+) -> None:
+    before = run("--stack", "kubernetes", "history", "taxi").document["releases"]
+    trips.put("2023-12", b"no Parquet")
+    done = run("--stack", "kubernetes", "retrain", "taxi", "--if-needed", "--candidates", "ridge")
+    assert done.code == 1, done
+    assert "green_tripdata_2023-12.parquet" in done.document["error"]
+    newest = decisions(run)[0]
+    assert newest["status"] == "failed"
+    assert "green_tripdata_2023-12.parquet" in newest["result"]["error"]
+    assert run("--stack", "kubernetes", "history", "taxi").document["releases"] == before
 
 
 def test_options_that_mean_nothing_to_a_round_are_refused(run: CommandLine) -> None:

@@ -17,7 +17,7 @@ from releases.kubernetes.release import TARGET, release
 from tests.integration.command_line import CommandLine
 from tests.integration.releases.titanic import USE_CASE
 from tests.kubernetes import endpoints
-from tests.kubernetes.cluster import Platform, command, wait_for
+from tests.kubernetes.cluster import Platform, command, logged, wait_for
 from tests.kubernetes.endpoints import EXAMPLE, Version, pods
 
 Say = Callable[[str], None]
@@ -37,16 +37,6 @@ def one(platform: Platform, place: Place, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(autouse=True)
 def _released(one: Version) -> None:
     """Each of these asks an endpoint."""
-
-
-def logged(platform: Platform, query: str) -> list[dict[str, Any]]:
-    """Rows of a query, asked for by the database's owner where it runs."""
-    found = platform.kubectl(
-        "exec", f"{platform.release}-postgresql-0", "--", "psql", "--username=postgres", "--dbname=modelyard",
-        "--tuples-only", "--no-align", f"--command=SELECT coalesce(json_agg(one), '[]') FROM ({query}) one",
-    )  # fmt: skip
-    rows: list[dict[str, Any]] = json.loads(found)
-    return rows
 
 
 def ask(http: Any, name: str, count: int, **headers: str) -> set[str]:
