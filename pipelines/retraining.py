@@ -85,11 +85,15 @@ def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = Fal
     """The same by a run in the cluster of the active stack.
 
     Raises:
+        UsageError: an option makes no sense for the use case.
         Busy: another run is at it.
-        ModelyardError: as `retrain`.
+        ModelyardError: a step failed, or a release was given up; that is on record, too.
     """
+    import usecases
     from db.releases import person
+    from training import plan as plans
 
+    plans.check(usecases.load(use_case), None, options.candidates)
     parameters = {
         "use_case": use_case,
         "options": asdict(options),

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 from upath import UPath
 from zenml import get_step_context, log_metadata, step
@@ -92,15 +93,26 @@ def conclude(
     from steps.evidence import of_training
 
     open_tracking()
-    run = get_step_context().pipeline_run.name
-    result: dict[str, Any] = {"run": run}
+    run = get_step_context().pipeline_run
+    result: dict[str, Any] = {"run": run.name}
     if promotion is not None and evaluation is not None and judgement is not None:
-        result["training"] = of_training(promotion, evaluation, judgement, run)
+        result["training"] = of_training(promotion, evaluation, judgement, run.name)
     if outcome is not None:
         result["release"] = outcome.model_dump(mode="json")
     if error is not None:
-        result["error"] = error
+        result["error"] = _raised(run.id) or error
     Remote.of_environment().end(number, "failed" if error else "done", result)
+
+
+def _raised(run: UUID) -> str | None:
+    """What the step raised that failed first; one with a pod of its own tells it to nobody but ZenML."""
+    steps = Client().get_pipeline_run(run, hydrate=True).steps.values()
+    failed = [step for step in steps if step.status.is_failed and step.exception_info]
+    if not failed:
+        return None
+    first = min(failed, key=lambda step: step.end_time or step.created)
+    assert first.exception_info is not None
+    return first.exception_info.message
 
 
 def _give_up(ledger: Any, use_case: str, run: str) -> None:
