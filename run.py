@@ -14,7 +14,7 @@ import typer
 
 from console import reports, upkeep_reports
 from console.command import JSON, STACK, Call, command, main
-from console.commands import cards, monitoring, retraining, schedules
+from console.commands import alerts, cards, monitoring, releases, replay, retraining, schedules, scoring
 from console.options import (
     Candidates,
     Cutoff,
@@ -40,6 +40,10 @@ app.add_typer(stacks, name="stack")
 app.add_typer(cards.app)
 app.add_typer(monitoring.app)
 app.add_typer(retraining.app)
+app.add_typer(scoring.app)
+app.add_typer(releases.app)
+app.add_typer(replay.app)
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(schedules.app)
 
 
@@ -418,8 +422,6 @@ def stack_show(call: Call) -> None:
 
     call.answer(job(call.settings, call.stack), reports.stack_shown)
 
-
-app.add_typer(retraining.app)
 
 _TOOL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 

@@ -141,9 +141,16 @@ def schedule(
     schedules = _schedules(settings, stack, progress)
     with progress.stage("schedule"):
         if watch:
-            before = schedules.schedule_watching(use_case, cron, retraining_options(options, window))
+            before = schedules.schedule_watching(
+                use_case,
+                cron,
+                retraining_options(options, window),
+                require_approval=settings.require_approval,
+            )
         else:
-            before = schedules.schedule_training(use_case, cron, options, release=release)
+            before = schedules.schedule_training(
+                use_case, cron, options, release=release, require_approval=settings.require_approval
+            )
     return {
         "use_case": use_case,
         "cron": cron,
@@ -265,7 +272,7 @@ def _train(
             person() if release and session.databases is None else None,
             require_approval=session.settings.require_approval,
         )
-    document = _training_document(plan, trained)
+    document = training_document(plan, trained)
     if trained.released is not None:
         document["release"] = document_of(use_case, trained.released, trained.run.name)
     return document

@@ -42,7 +42,9 @@ def retrain(
     wanted = retraining_options(options, window)
     with progress.pipeline("retrain"):
         if session.databases is None:
-            done = retraining.retrain_in_cluster(use_case, wanted, if_needed=if_needed)
+            done = retraining.retrain_in_cluster(
+                use_case, wanted, if_needed=if_needed, require_approval=settings.require_approval
+            )
         else:
             url = session.databases.modelyard
             upgrade(url)

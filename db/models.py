@@ -170,17 +170,16 @@ decisions = Table(
     # PostgreSQL itself sees to it that one is under way at a time.
     Index("uq_decisions_begun", "use_case", unique=True, postgresql_where=text("status = 'begun'")),
 )
-alerts = Table(
-    "alerts",
+# Who found a version fit to be released.
+approvals = Table(
+    "approvals",
     Base.metadata,
     Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
     Column("use_case", String, nullable=False),
-    Column("title", String, nullable=False),
-    Column("sentence", String, nullable=False),
-    # Targets: one that was taken by any is not told again for a while.
-    Column("taken", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("model", String, nullable=False),  # digest of the version's files when it was approved
+    Column("note", String),
+    Column("approved_by", String, nullable=False),  # user@host
     Column("at", _moment, server_default=func.now(), nullable=False),
     CheckConstraint("model_version > 0", name="model_version"),
     Index("ix_approvals_use_case", "use_case", "model_version"),
@@ -201,4 +200,18 @@ audit = Table(
     Column("hash", String, nullable=False),
     # A chain has no branches.
     Index("uq_audit_previous", "previous", unique=True),
+)
+alerts = Table(
+    "alerts",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("use_case", String, nullable=False),
+    Column("title", String, nullable=False),
+    Column("sentence", String, nullable=False),
+    # Targets: one that was taken by any is not told again for a while.
+    Column("taken", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+    Index("ix_alerts_same", "kind", "use_case", "title", "at"),
 )

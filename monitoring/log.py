@@ -45,6 +45,12 @@ def here() -> Log:
     return Database(url)
 
 
+def reach(use_case: str) -> timedelta:
+    """So far back a check looks at least: over less than a period of the rhythm, days alone would differ."""
+    rhythm = usecases.load(use_case).rhythm
+    return rhythm.period if rhythm else NONE
+
+
 class Pending(BaseModel):
     """What a check would look at now."""
 
@@ -60,8 +66,8 @@ class Pending(BaseModel):
 
     def asks(self) -> dict[str, Any] | None:
         """What the steps of a check are to be given; None where nothing came since the newest."""
-        window, newest = self.window, self.newest
-        if window is None or window.is_empty or (newest is not None and _known(window, newest)):
+        window = self.window
+        if window is None or window.is_empty:
             return None
         version = window.version(self.serving)
         return {
@@ -169,18 +175,6 @@ class Remote(Platform):
         """The checks of a use case, the newest first."""
         found = self.ask("GET", PATH, 200, params={"use_case": use_case}).json()
         return [RecordedCheck.model_validate(one) for one in found]
-
-
-def _known(window: Window, newest: RecordedCheck) -> bool:
-    """Whether the newest check saw exactly this: too few rows, and none has come since."""
-    version = newest.model_version
-    counts = (newest.found["rows"], newest.found["outcomes"])
-    there = {*window.rows, *window.outcomes}
-    return (
-        window.since == newest.since
-        and there == {version}
-        and counts == (window.rows.get(version, 0), window.outcomes.get(version, 0))
-    )
 
 
 def _others(window: Window, version: int) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from errors import DataError
+from errors import NothingLogged
 from pipelines.run import Run, run
 from pipelines.start import start
 
@@ -41,7 +41,7 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
     When nothing came, the newest check is returned again.
 
     Raises:
-        UsageError: the active stack is a cluster's, or `since` is not yet.
+        UsageError: `since` is not yet.
         NothingLogged: nothing was logged yet.
         DatabaseError: another check of the use case is under way, or was quicker.
     """
@@ -52,12 +52,12 @@ def monitor(use_case: str, since: datetime | None = None) -> Checked:
 
     log = logs.here()
     with log.alone(use_case):
-        pending = log.pending(use_case, since)
+        pending = log.pending(use_case, since, logs.reach(use_case))
         asked, newest = pending.asks(), pending.newest
         if asked is None:
             if newest is None:
                 raise NothingLogged(
-                    f"No prediction of {use_case} is logged that is older than {windows.SETTLE_SECONDS} s. "
+                    f"No prediction of {use_case} is logged that is older than {SETTLE_SECONDS} s. "
                     f"Ask its endpoint first, such as by: python run.py predict {use_case} --file FILE"
                 )
             return Checked(Check.model_validate(newest.found), newest.id, new=False)

@@ -88,12 +88,19 @@ def releasing(use_case: str, version: int, why: str) -> None:
     roll_out(use_case, version, package(use_case, version), why)
 
 
-def deploying(use_case: str, version: int, why: str, by: str, canary: dict[str, float] | None) -> Any:
+def deploying(
+    use_case: str,
+    version: int,
+    why: str,
+    by: str,
+    canary: dict[str, float] | None,
+    require_approval: bool = False,
+) -> Any:
     """The steps of a release in a cluster, in their order; returns the artifact of its outcome."""
     from steps.release import deploy, publish
 
     image, bento = publish(use_case, version)
-    return deploy(use_case, version, image, bento, why, by, canary)
+    return deploy(use_case, version, image, bento, why, by, canary, require_approval)
 
 
 def publishing(use_case: str, version: int) -> None:

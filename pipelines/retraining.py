@@ -81,7 +81,9 @@ def retrain(
         return done
 
 
-def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = False) -> Retrained:
+def retrain_in_cluster(
+    use_case: str, options: Options, *, if_needed: bool = False, require_approval: bool = False
+) -> Retrained:
     """The same by a run in the cluster of the active stack.
 
     Raises:
@@ -99,6 +101,7 @@ def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = Fal
         "options": asdict(options),
         "by": person(),
         "if_needed": if_needed,
+        "require_approval": require_approval,
     }
     finished = run(f"retrain_{use_case}", retraining, parameters)
     plan = finished.output("decide", "plan")
@@ -113,7 +116,7 @@ def retrain_in_cluster(use_case: str, options: Options, *, if_needed: bool = Fal
     )
 
 
-def watching(use_case: str, options: dict[str, Any], by: str) -> None:
+def watching(use_case: str, options: dict[str, Any], by: str, require_approval: bool) -> None:
     """A round in a cluster: check what serves, then do what is to be done."""
     from steps.retraining import survey
 
@@ -123,10 +126,12 @@ def watching(use_case: str, options: dict[str, Any], by: str) -> None:
             monitoring(**asked)
     finally:
         # A check that fails is no reason not to learn from new data; it is the run that fails then.
-        retraining(use_case, options, by, if_needed=True)
+        retraining(use_case, options, by, if_needed=True, require_approval=require_approval)
 
 
-def retraining(use_case: str, options: dict[str, Any], by: str, if_needed: bool) -> None:
+def retraining(
+    use_case: str, options: dict[str, Any], by: str, if_needed: bool, require_approval: bool
+) -> None:
     """The steps from what there is in a cluster to what is to be there, in their order."""
     from steps.retraining import conclude, decide, settle
 
@@ -144,7 +149,7 @@ def retraining(use_case: str, options: dict[str, Any], by: str, if_needed: bool)
             promotion = came["promotion"].load()
         version = to_release(evidence, promotion)
         if version is not None:
-            came["outcome"] = deploying(use_case, version, _why(number, decision), by, None)
+            came["outcome"] = deploying(use_case, version, _why(number, decision), by, None, require_approval)
     except Exception as error:
         conclude(number, **came, error=f"{error}" or type(error).__name__)
         raise

@@ -33,28 +33,45 @@ class Scheduled:
 
 
 def schedule_training(
-    use_case: str, cron: str, options: dict[str, Any], *, release: bool = False
+    use_case: str,
+    cron: str,
+    options: dict[str, Any],
+    *,
+    release: bool = False,
+    require_approval: bool = False,
 ) -> str | None:
     """Train `use_case` whenever `cron` says so (UTC); returns the cron of the schedule that was replaced.
 
     With `release`, whichever version is champion then is released; with `require_approval`, only if that was
-    approved. `options` are those of
-    `training.plan.make`. Each run looks anew for data files and for the champion.
+    approved. `options` are those of `training.plan.make`. Each run looks anew for data files and for the
+    champion.
 
     Raises:
         UsageError: the cluster does not take `cron`.
     """
-    parameters = {"use_case": use_case, "options": options, "release": release}
+    parameters = {
+        "use_case": use_case,
+        "options": options,
+        "release": release,
+        "require_approval": require_approval,
+    }
     return _schedule("train", use_case, cron, scheduled_training, parameters)
 
 
-def schedule_watching(use_case: str, cron: str, options: Options) -> str | None:
+def schedule_watching(
+    use_case: str, cron: str, options: Options, *, require_approval: bool = False
+) -> str | None:
     """Check, decide, retrain and release whenever `cron` says so; returns as `schedule_training`.
 
     Raises:
         UsageError: the cluster does not take `cron`.
     """
-    parameters = {"use_case": use_case, "options": asdict(options), "by": "a schedule"}
+    parameters = {
+        "use_case": use_case,
+        "options": asdict(options),
+        "by": "a schedule",
+        "require_approval": require_approval,
+    }
     return _schedule("watch", use_case, cron, watching, parameters)
 
 

@@ -1,6 +1,6 @@
 """Train: ingest → validate → clean → split → compete (a step per candidate) → select → evaluate →
-explain → register → gate → promote. Where the winner must be better than the champion, they are paired
-before the gate.
+explain → register → gate → describe → promote. Where the winner must be better than the champion, they are
+paired before the gate.
 
 Many data files are read, validated and cleaned by a step each: prepare (a step per file) → gather → split → …
 """
@@ -93,7 +93,8 @@ def training(
     if release_by is not None:
         made = promotion.load()
         if made.promoted or made.stands:
-            deploying(plan["use_case"], made.version, "champion, after its training", release_by, None)
+            why = "champion, after its training"
+            deploying(plan["use_case"], made.version, why, release_by, None, require_approval)
 
 
 def learning(plan: dict[str, Any], champion: int | None) -> tuple[Any, Any, Any]:

@@ -29,7 +29,7 @@ def look(version: Version) -> Found:
     Raises:
         TrackingError: the version's files are gone or damaged.
     """
-    provenance = registry.record(version).provenance
+    provenance = registry.provenance(version)
     fingerprint = provenance["plan"]["fingerprint"]
     made_of = {
         "model": registry.digest(version),

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from db.platform import Platform
 from db.recorded import PATH, Approval, Recorded, Trail
 from errors import ReleaseError
 
-if TYPE_CHECKING:
-    import httpx
-
 T = TypeVar("T")
 
-SECONDS = 20.0
 _LISTED = TypeAdapter(list[Recorded])
 _APPROVED = TypeAdapter(list[Approval])
 _TRAIL = TypeAdapter(Trail)
@@ -55,7 +50,7 @@ class Records(Platform):
         }
         if evidence is not None:
             body["evidence"] = dict(evidence)
-        return int(self._ask("POST", "", 201, json=body).json()["id"])
+        return int(self.ask("POST", PATH, 201, json=body).json()["id"])
 
     def canary(self, release: int, address: str, reason: str | None = None) -> None:
         """The release takes a share from now on, beside the one that serves."""
@@ -97,14 +92,14 @@ class Records(Platform):
             "approved_by": approved_by,
             "note": note,
         }
-        return int(self._ask("POST", "/approvals", 201, json=body).json()["id"])
+        return int(self.ask("POST", f"{PATH}/approvals", 201, json=body).json()["id"])
 
     def approvals(self, use_case: str, model_version: int) -> list[Approval]:
         """The approvals of a version, the newest first."""
         return self._read("/approvals", _APPROVED, use_case=use_case, model_version=model_version)
 
     def _read(self, path: str, kind: TypeAdapter[T], **asked: Any) -> T:
-        answer = self._ask("GET", path, 200, params=asked)
+        answer = self.ask("GET", PATH + path, 200, params=asked)
         try:
             return kind.validate_json(answer.content)
         except ValidationError as error:

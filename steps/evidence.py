@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,9 @@ def of_training(
 
 
 def _champion(releases: Sequence[Release], version: Version, provenance: dict[str, Any]) -> Champion:
+    import usecases
     from monitoring.decision import Champion
+    from monitoring.freshness import outdated
 
     of_it = [each for each in releases if each.model_version == version.number]
     ended_well = [each.status not in ("failed", "rolling_out") for each in of_it]
@@ -164,6 +167,7 @@ def _champion(releases: Sequence[Release], version: Version, provenance: dict[st
         released=any(ended_well),
         failed_releases=len(failed),
         failure=failed[0].reason if failed else None,
+        outdated=outdated(usecases.load(version.name), version.tags, datetime.now(UTC)),
     )
 
 

@@ -33,6 +33,7 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     from releases.tell import tell
     from settings import Settings
     from stacks.pages import run_page
+    from tracking import registry
 
     settings = Settings()
     url = prepare(settings).modelyard
@@ -40,8 +41,11 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     content, packed = package(use_case, version, settings.home)
     if packed.tag != bento:
         raise ReleaseError(f"{bento} was packed, and now it is {packed.tag}: code changed. Release again.")
+    made_of = evidence(
+        registry.find(use_case, str(version)), approvals.of(url, use_case, version), packed.path
+    )
     run = get_step_context().pipeline_run
-    outcome = release(settings, url, content, packed, run.name, why)
+    outcome = release(settings, url, content, packed, run.name, why, made_of)
     tell(settings, use_case, outcome, why, {"run": run_page(settings, run)})
     log_metadata(outcome.model_dump(exclude_none=True))
     return outcome
@@ -97,6 +101,7 @@ def deploy(
     from settings import Settings
     from stacks.kubernetes.tracking import open_tracking
     from stacks.pages import run_page
+    from tracking import registry
 
     run = get_step_context().pipeline_run.name
     open_tracking()

@@ -25,11 +25,11 @@ _TRIES = StepRetryConfig(max_retries=3)
 @step(enable_cache=False, retry=_TRIES)
 def survey(use_case: str) -> Annotated[dict[str, Any] | None, "asked"]:
     """What the steps of a check are to be given; None where nothing came that was not checked."""
-    from monitoring.log import Remote
+    from monitoring.log import Remote, reach
     from stacks.kubernetes.tracking import open_tracking
 
     open_tracking()
-    return Remote.of_environment().pending(use_case, None).asks()
+    return Remote.of_environment().pending(use_case, None, reach(use_case)).asks()
 
 
 @step(enable_cache=False, retry=_TRIES)

@@ -211,6 +211,28 @@ def promote(
     return promotion
 
 
+@step(experiment_tracker=True)
+def describe(
+    use_case: str, version: int, evaluation: Evaluation, judgement: Judgement, importances: Importances
+) -> Annotated[MarkdownString, "card"]:
+    """Write the version's card, for the dashboard and beside the version."""
+    from tracking import registry
+    from training.card import FILE, card
+
+    registered = registry.find(use_case, str(version))
+    text = card(
+        usecases.load(use_case),
+        version,
+        registry.provenance(registered),
+        registry.profile(registered),
+        evaluation,
+        judgement,
+        importances,
+    )
+    registry.attach(registered, FILE, text)
+    return MarkdownString(text)
+
+
 def _tell(use_case: str, version: int, judgement: Judgement, champion: int | None) -> None:
     from alerts import Alert, send
     from settings import Settings

@@ -5,13 +5,12 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     GET  /modelyard/releases?use_case=…&target=…&limit=…   the newest first
     POST /modelyard/releases                               begins one: 201, {"id": 7}
     POST /modelyard/releases/7/serve                       and canary, fail, withdraw, stop: 204
-    GET  /modelyard/metrics                                what the newest checks found, for Prometheus
-         /modelyard/checks…                                see checks.py
-         /modelyard/decisions…                             see decisions.py
-
     GET  /modelyard/releases/audit                         the audit trail, and what it is about
     GET  /modelyard/releases/approvals?use_case=…&model_version=…   the newest first
     POST /modelyard/releases/approvals                     approves a version: 201, {"id": 3}
+    GET  /modelyard/metrics                                what the newest checks found, for Prometheus
+         /modelyard/checks…                                see checks.py
+         /modelyard/decisions…                             see decisions.py
 
 What does not work out is `{"error": "a sentence"}`: 401 without the login, 404 for a release that is not
 there, 409 for a change that makes no sense, 422 for a wrong body, 503 while PostgreSQL does not answer.
@@ -36,7 +35,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from db import approvals, audit, releases
+from db import approvals, audit, checks, releases
 from db.recorded import PATH
 from errors import DatabaseError, UsageError
 from monitoring.ledger import PATH as DECISIONS
@@ -163,6 +162,10 @@ def _records(database: str) -> Starlette:
         body = _Begin.model_validate_json(await _body(request))
         number = await run_in_threadpool(releases.begin, database, **body.model_dump())
         return JSONResponse({"id": number}, 201)
+
+    async def metrics(_: Request) -> Response:
+        found = await run_in_threadpool(checks.of_each, database)
+        return Response(check_metrics.exposition(found), media_type=check_metrics.CONTENT_TYPE)
 
     async def trail(_: Request) -> Response:
         return JSONResponse((await run_in_threadpool(audit.read, database)).model_dump(mode="json"))

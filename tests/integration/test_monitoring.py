@@ -100,7 +100,7 @@ def found(done: Done) -> Any:
 
 def test_where_nothing_was_logged_it_is_said_what_to_do(modelyard: CommandLine) -> None:
     done = modelyard("monitor", "titanic")
-    assert done.code == 1
+    assert done.code == 5
     assert done.document["error"].startswith("No prediction of titanic is logged that is older than 10 s.")
     assert modelyard("checks", "titanic").document["checks"] == []
 
@@ -175,7 +175,7 @@ def test_two_checks_at_once_are_one_check(modelyard: CommandLine, url: str) -> N
     before = on_record(url)
     with advisory_lock(url, "monitor titanic"):
         done = modelyard("monitor", "titanic")
-    assert done.code == 1
+    assert done.code == 4
     assert done.document["error"].startswith("Another process is at it: monitor titanic.")
     assert on_record(url) == before
 

@@ -8,7 +8,7 @@ from monitoring.replay import TIMED, apart, speeds
 
 def test_answers_are_apart_by_their_distances() -> None:
     old = np.array([10.0, 20.0, 30.0, 40.0])
-    found = apart(old, old + [0.0, 0.0, 1.0, -4.0], parity=1e-9)
+    found = apart(old, old + np.array([0.0, 0.0, 1.0, -4.0]), parity=1e-9)
     assert found.rows == 4
     assert found.same == 0.5
     assert found.mean == pytest.approx(-0.75)
