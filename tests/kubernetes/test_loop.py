@@ -19,7 +19,7 @@ from serving.rows import requests
 from settings import PROJECT
 from tests.integration.command_line import CommandLine
 from tests.kubernetes import endpoints
-from tests.kubernetes.cluster import Platform, logged, wait_for
+from tests.kubernetes.cluster import Platform, installed, logged, wait_for
 from usecases.taxi import sources
 from usecases.taxi.cleaning import PICKUP
 
@@ -54,6 +54,18 @@ class Trips:
 
     def put(self, month: str, body: bytes) -> None:
         self.s3.put_object(Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body)
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """One on which nothing was trained before."""
+    with installed() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    return platform.command_line(tmp_path_factory.mktemp("laptop"))
 
 
 @pytest.fixture(scope="module")
