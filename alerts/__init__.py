@@ -46,6 +46,11 @@ class Told(NamedTuple):
     """Why it has not taken the alert; None when it has."""
 
 
+def targets(settings: Settings) -> list[str]:
+    """The URLs of MODELYARD_ALERTS."""
+    return settings.alerts.get_secret_value().split() if settings.alerts else []
+
+
 def send(settings: Settings, alert: Alert) -> list[Told]:
     """Tell all targets of MODELYARD_ALERTS at once, within seconds; raises nothing.
 
@@ -53,8 +58,8 @@ def send(settings: Settings, alert: Alert) -> list[Told]:
     `QUIET`; an alert that none has taken is sent again the next time that it happens. Two processes that tell
     the same at one moment both tell it.
     """
-    targets = settings.alerts.get_secret_value().split() if settings.alerts else []
-    if not targets:
+    told_to = targets(settings)
+    if not told_to:
         return []
     try:
         from alerts.delivery import deliver
@@ -62,7 +67,7 @@ def send(settings: Settings, alert: Alert) -> list[Told]:
         url = _database(settings)
         if url is not None and _is_old(url, alert):
             return []
-        told = deliver(targets, alert)
+        told = deliver(told_to, alert)
         for target, problem in told:
             if problem is not None:
                 logger.warning("Target %s of alerts %s; not told: %s", target, problem, alert.title)

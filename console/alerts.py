@@ -23,19 +23,19 @@ def test(settings: Settings, progress: Progress) -> Document:
     Raises:
         UsageError: there is no target.
     """
-    from alerts import Alert
+    from alerts import Alert, targets
     from alerts.delivery import deliver
     from db.releases import person
 
-    targets = settings.alerts.get_secret_value().split() if settings.alerts else []
-    if not targets:
+    told_to = targets(settings)
+    if not told_to:
         raise UsageError(
             "Nobody is told: set MODELYARD_ALERTS to Apprise's URLs, separated by spaces, such as "
             "'mailtos://user:password@example.com slack://…'; see https://appriseit.com"
         )
     alert = Alert("test", "modelyard", "A test of alerts", f"{person()} asked whether this arrives.")
     with progress.stage("alerts"):
-        told = deliver(targets, alert)
+        told = deliver(told_to, alert)
     return {"targets": [{"target": each.target, "problem": each.problem} for each in told]}
 
 
