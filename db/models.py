@@ -138,7 +138,7 @@ drift_checks = Table(
     Column("id", Integer, primary_key=True),
     Column("use_case", String, nullable=False),
     Column("model_version", Integer, nullable=False),
-    # The newest `until` of a use case is the watermark: the next check begins there.
+    # The newest `until` of a use case is the watermark: the next check begins there, or earlier.
     Column("since", _moment, nullable=False),
     Column("until", _moment, nullable=False),
     Column("verdict", String, nullable=False),

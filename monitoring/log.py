@@ -115,11 +115,10 @@ class Database:
         newest = checks.newest(self.url, use_case)
         begin = since or checks.watermark(self.url, use_case)
         late = self._late(newest) if newest is not None and newest.until == begin else 0
-        if since is None and newest is not None and self._nothing_since(newest, until):
-            window = None
-        else:
-            far = until - reach if since is None and begin is not None else None
-            window = windows.survey(self.url, use_case, min(begin, far) if begin and far else begin, until)
+        if since is None and begin is not None:
+            begin = min(begin, until - reach)
+        stale = since is None and newest is not None and self._nothing_since(newest, until)
+        window = None if stale else windows.survey(self.url, use_case, begin, until)
         # Wherever it does: the log has the predictions of all of its endpoints.
         known = releases.history(self.url, use_case=use_case)
         return Pending(
