@@ -14,7 +14,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -24,10 +24,8 @@ from db import checks
 from db.models import VERDICTS
 from monitoring.log import PATH, Database
 from monitoring.window import Row, Window
+from stacks.platform.bodies import Text, Version
 
-# PostgreSQL's texts hold any sign but this one.
-_Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
-_Version = Annotated[int, Field(ge=1, lt=2**31)]
 _LINES = 500
 """So many rows are sent at once."""
 
@@ -37,12 +35,12 @@ class _Body(BaseModel):
 
 
 class _Listed(_Body):
-    use_case: _Text
+    use_case: Text
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
 class _Pending(_Body):
-    use_case: _Text
+    use_case: Text
     since: AwareDatetime | None = None
     reach: Annotated[float, Field(ge=0, le=366 * 86_400)] = 0
     """Seconds."""
@@ -50,18 +48,18 @@ class _Pending(_Body):
 
 class _Rows(_Body):
     window: Window
-    version: _Version
+    version: Version
     known: bool
 
 
 class _Check(_Body):
-    use_case: _Text
-    model_version: _Version
+    use_case: Text
+    model_version: Version
     since: AwareDatetime
     until: AwareDatetime
     verdict: Literal[VERDICTS]  # type: ignore[valid-type]
     found: dict[str, Any]
-    zenml_run: _Text | None = None
+    zenml_run: Text | None = None
 
 
 def routes(database: str, body: Callable[[Request], Awaitable[bytes]]) -> list[Route]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,9 +19,7 @@ from starlette.routing import Route
 
 from db.models import DECISIONS
 from monitoring.ledger import PATH, Database
-
-# PostgreSQL's texts hold any sign but this one.
-_Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
+from stacks.platform.bodies import Text
 
 
 class _Body(BaseModel):
@@ -29,21 +27,21 @@ class _Body(BaseModel):
 
 
 class _Asked(_Body):
-    use_case: _Text
+    use_case: Text
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    attempt: _Text | None = None
+    attempt: Text | None = None
 
 
 class _About(_Body):
-    use_case: _Text
-    reasons: Annotated[list[_Text], Field(min_length=1)]
+    use_case: Text
+    reasons: Annotated[list[Text], Field(min_length=1)]
     evidence: dict[str, Any]
-    decided_by: _Text
+    decided_by: Text
 
 
 class _Noted(_About):
     decision: Literal[DECISIONS]  # type: ignore[valid-type]
-    run: _Text | None = None
+    run: Text | None = None
 
 
 class _Ended(_Body):

@@ -43,6 +43,7 @@ from monitoring.log import PATH as CHECKS
 from stacks.platform import check_metrics
 from stacks.platform import checks as of_checks
 from stacks.platform import decisions as of_decisions
+from stacks.platform.bodies import Text, Version
 
 if TYPE_CHECKING:
     from stacks.platform.credentials import Credentials
@@ -56,12 +57,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 logger = logging.getLogger("modelyard")
 
-# PostgreSQL's texts hold any sign but this one.
-Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00]*$")]
 Digest = Annotated[str, StringConstraints(pattern=r"^[^\s@\x00]+@sha256:[0-9a-f]{64}$")]
-
-
-Version = Annotated[int, Field(ge=1, lt=2**31)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
