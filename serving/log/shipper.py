@@ -10,6 +10,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -25,6 +26,11 @@ from serving.log.spool import Spool
 
 POLL_SECONDS = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+BLOCK_BYTES, BLOCK_SECONDS = 8_192, 0.003
+"""A segment goes in blocks with pauses between: whole, it keeps PostgreSQL busy for tens of milliseconds, and
+where that runs on the endpoint's cores, requests wait; in pieces it is interrupted."""
+HURRY_SEGMENTS = 4
+"""With more of them waiting there are no pauses."""
 NOTED_DAYS = 7
 """So long it is known which segments were shipped."""
 _PRUNE_SECONDS = 3600.0
@@ -217,13 +223,16 @@ class Shipper:
                 refused = _copy_good(cursor, command, lines)
                 rows = len(lines) - len(refused)
             else:
-                cursor.copy_expert(command, file, 65_536)
+                cursor.copy_expert(command, _Blocks(file, self._in_a_hurry), BLOCK_BYTES)
                 rows = int(cursor.rowcount)
             if kind == OUTCOMES:
                 cursor.execute(_UPSERT)
             self._put_aside(path, refused)
         self.refused += len(refused)
         return rows
+
+    def _in_a_hurry(self) -> bool:
+        return self._spool.waiting > HURRY_SEGMENTS or self._stopping.is_set()
 
     def _put_aside(self, path: Path, refused: list[bytes]) -> None:
         """Keep refused rows for somebody to look at."""
@@ -243,6 +252,18 @@ class Shipper:
             logger.error("The database refused %d rows of the prediction log: %s", len(refused), error)
         else:
             logger.error("The database refused %d rows of the prediction log; see %s", len(refused), aside)
+
+
+class _Blocks:
+    """A segment for COPY, block by block, with pauses unless there is a hurry."""
+
+    def __init__(self, file: BinaryIO, in_a_hurry: Callable[[], bool]) -> None:
+        self._file, self._in_a_hurry = file, in_a_hurry
+
+    def read(self, size: int) -> bytes:
+        if not self._in_a_hurry():
+            time.sleep(BLOCK_SECONDS)
+        return self._file.read(size)
 
 
 def _copy_good(cursor: Any, command: str, lines: list[bytes]) -> list[bytes]:
