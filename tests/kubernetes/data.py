@@ -1,12 +1,15 @@
-"""What people put into a platform, by the servers' REST interfaces: a secret, a run, and an object in S3."""
+"""What people put into a platform, by the servers' REST interfaces: secrets, runs, files, months of data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
+from boto3.session import Session
 
 from tests.kubernetes.cluster import Platform
 
@@ -53,6 +56,43 @@ class Servers:
     @staticmethod
     def _file(experiment: str, run: str) -> str:
         return f"mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/file.txt"
+
+
+@dataclass(frozen=True)
+class Trips:
+    """A folder in a platform's bucket that months come to."""
+
+    s3: Any
+    bucket: str
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.bucket}/trips"
+
+    def put(self, month: str, body: bytes) -> None:
+        """A month's file, whole at once."""
+        self.s3.put_object(Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body)
+
+    def arrive(self, file: Path) -> None:
+        """A month's file as the publisher has it."""
+        self.put(file.stem.rpartition("_")[2], file.read_bytes())
+
+
+@contextmanager
+def trips(platform: Platform) -> Iterator[Trips]:
+    """The folder, by a forwarded port, with the keys of the platform's Secret."""
+    (connection,) = platform.get("configmap", "modelyard-connection")
+    keys = platform.secret("s3")
+    port = int(connection["data"]["s3-endpoint"].rpartition(":")[2])
+    with platform.forwarded("s3", port) as url:
+        s3 = Session().client(
+            "s3",
+            endpoint_url=url,
+            region_name=connection["data"]["s3-region"],
+            aws_access_key_id=keys["access-key"],
+            aws_secret_access_key=keys["secret-key"],
+        )
+        yield Trips(s3, connection["data"]["bucket"])
 
 
 @contextmanager

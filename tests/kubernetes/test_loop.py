@@ -5,21 +5,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 import pandas as pd
 import pytest
-from boto3.session import Session
 
 import usecases
 from monitoring.window import SETTLE_SECONDS
 from serving.rows import requests
 from settings import PROJECT
 from tests.integration.command_line import CommandLine
-from tests.kubernetes import endpoints
+from tests.kubernetes import data, endpoints
 from tests.kubernetes.cluster import Platform, installed, logged, wait_for
+from tests.kubernetes.data import Trips
 from usecases.taxi import sources
 from usecases.taxi.cleaning import PICKUP
 
@@ -30,30 +29,17 @@ ROUND = 420
 """Seconds that a round may take which trains and releases, on a small machine that does other things."""
 
 
+def month_comes(trips: Trips, month: str) -> None:
+    """To where the loop looks for data."""
+    body = BytesIO()
+    of_month(month).to_parquet(body)
+    trips.put(month, body.getvalue())
+
+
 def of_month(month: str) -> pd.DataFrame:
     """The bundled trips of a month."""
     trips = pd.read_parquet(sources.SAMPLE)
     return trips[trips[PICKUP].dt.strftime("%Y-%m") == month]
-
-
-@dataclass(frozen=True)
-class Trips:
-    """A folder in the platform's bucket that months come to."""
-
-    s3: Any
-    bucket: str
-
-    @property
-    def url(self) -> str:
-        return f"s3://{self.bucket}/trips"
-
-    def month_comes(self, month: str) -> None:
-        body = BytesIO()
-        of_month(month).to_parquet(body)
-        self.put(month, body.getvalue())
-
-    def put(self, month: str, body: bytes) -> None:
-        self.s3.put_object(Bucket=self.bucket, Key=f"trips/green_tripdata_{month}.parquet", Body=body)
 
 
 @pytest.fixture(scope="module")
@@ -70,24 +56,14 @@ def run(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Command
 
 @pytest.fixture(scope="module")
 def trips(platform: Platform) -> Iterator[Trips]:
-    (connection,) = platform.get("configmap", "modelyard-connection")
-    keys = platform.secret("s3")
-    port = int(connection["data"]["s3-endpoint"].rpartition(":")[2])
-    with platform.forwarded("s3", port) as url:
-        s3 = Session().client(
-            "s3",
-            endpoint_url=url,
-            region_name=connection["data"]["s3-region"],
-            aws_access_key_id=keys["access-key"],
-            aws_secret_access_key=keys["secret-key"],
-        )
-        yield Trips(s3, connection["data"]["bucket"])
+    with data.trips(platform) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def champion(run: CommandLine, trips: Trips) -> dict[str, Any]:
     """A first model, of one month, asked for by hand; it serves."""
-    trips.month_comes("2024-01")
+    month_comes(trips, "2024-01")
     done = run(
         "--stack", "kubernetes", "retrain", "taxi", "--if-needed", "--source", trips.url,
         "--candidates", "ridge",
@@ -162,7 +138,7 @@ def test_a_schedule_checks_what_was_logged_learns_from_the_new_month_and_release
     champion: dict[str, Any], run: CommandLine, platform: Platform, trips: Trips, say: Say
 ) -> None:
     asked(platform, "2024-02", 3_000)
-    trips.month_comes("2024-02")
+    month_comes(trips, "2024-02")
     made = run(
         "--stack", "kubernetes", "schedule", "taxi", "--cron", "* * * * *", "--watch", "--candidates", "ridge"
     )  # fmt: skip

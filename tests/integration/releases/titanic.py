@@ -18,6 +18,7 @@ from serving.package import PREDICTION, ModelPackage, Packed, package
 from settings import Settings
 from training.profile import profile
 from training.search import fit
+from usecases.files import path
 from usecases.titanic import example
 
 USE_CASE = "titanic"
@@ -45,7 +46,7 @@ class Place:
 
 def build(store: Path, *, version: int, strength: float) -> Built:
     case = usecases.load(USE_CASE)
-    rows = case.clean(case.read([example.LIST])).frame
+    rows = case.clean(case.read([path(example.LIST)])).frame
     candidate = case.candidate("logistic")
     fitted = fit(case, candidate, {"C": strength}, rows, seed=1)
     predictions = served_model.predict(case, fitted, rows[case.request_columns])
