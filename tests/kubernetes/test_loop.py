@@ -134,6 +134,23 @@ def test_by_hand_a_first_model_is_trained_and_released_by_one_run(
     assert (again.code, again.document["decision"]) == (0, "nothing"), again
 
 
+def test_a_pod_scores_what_lies_on_s3_and_leaves_the_result_there(
+    champion: dict[str, Any], run: CommandLine, trips: Trips
+) -> None:
+    output = f"s3://{trips.bucket}/scored"
+    done = run(
+        "--stack", "kubernetes", "score", "taxi", "--input", trips.url, "--output", output,
+        "--max-refused", "100%",
+    )  # fmt: skip
+    assert done.code == 0, done
+    assert done.document["rows"] == len(of_month("2024-01"))
+    body = trips.s3.get_object(Bucket=trips.bucket, Key="scored/part-00000.parquet")["Body"].read()
+    scored = pd.read_parquet(BytesIO(body))
+    assert len(scored) == done.document["scored"] > 10_000
+    assert set(scored["model_version"]) == {champion["training"]["version"]}
+    assert scored["duration_minutes"].between(0, 120).all()
+
+
 def test_a_schedule_checks_what_was_logged_learns_from_the_new_month_and_releases_it_though_its_pod_is_killed(
     champion: dict[str, Any], run: CommandLine, platform: Platform, trips: Trips, say: Say
 ) -> None:
