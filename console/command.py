@@ -159,8 +159,13 @@ def execute(app: typer.Typer) -> int:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document on the real stdout (ZenML wraps `sys.stdout`)."""
+    print_line(json.dumps(document, indent=2, default=str))
+
+
+def print_line(text: str) -> None:
+    """The same of a text, which whoever reads stdout has at once."""
     stdout = sys.__stdout__ or sys.stdout
-    stdout.write(json.dumps(document, indent=2, default=str) + "\n")
+    stdout.write(text + "\n")
     stdout.flush()
 
 

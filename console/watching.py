@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from console.command import print_line
 from errors import Busy, GateNotPassed, NothingLogged, UsageError
 from settings import PROJECT
 
@@ -154,9 +155,7 @@ def _say(use_case: str, checked: Said, retrained: Said, log: Path, *, as_json: b
         text = json.dumps(found, default=str)
     else:
         text = f"{now} {line(use_case, checked, retrained, log)}"
-    stdout = sys.__stdout__ or sys.stdout
-    stdout.write(text + "\n")
-    stdout.flush()
+    print_line(text)
 
 
 def tell(settings: Settings, use_case: str, checked: Said, retrained: Said, log: Path) -> None:

@@ -68,3 +68,14 @@ def speeds(answers: Sequence[Callable[[str], object]], requests: Iterable[str]) 
         Speed(median=float(median), p99=float(p99))
         for median, p99 in (np.quantile(times, (0.5, 0.99)) for times in taken)
     ]
+
+
+def fair(sample: Array, rows: Array, share: float, chance: np.random.Generator, size: int) -> Array:
+    """At most `size` rows of a sample and of rows that came after it, each as likely as any other.
+
+    The first column of a sample is a row's lot; `rows`, which are a `share` of those that came, get lots
+    below that share, as if all that came had drawn lots and only the lower ones were kept.
+    """
+    new = np.column_stack([chance.random(len(rows)) * share, rows])
+    both = np.concatenate([sample, new])
+    return both if len(both) <= size else both[np.argpartition(both[:, 0], size)[:size]]

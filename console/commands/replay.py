@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
-from console.command import Call, command
+from console.command import Call, command, print_line
 from console.options import UseCaseName
+from errors import UsageError
 
 app = typer.Typer()
 
@@ -23,8 +25,20 @@ def replay(
         str | None,
         typer.Option(
             metavar="MOMENT",
-            show_default="7 days ago",
+            show_default="7 days ago; now with --follow",
             help="Take requests logged since then, such as 2026-11-26 or 2026-11-26T09:30; in UTC.",
+        ),
+    ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Go on with what endpoints log until Ctrl-C; a line for each round."),
+    ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(
+            metavar="10s|1m|1h",
+            show_default="10s",
+            help="With --follow: from the end of a round to the next.",
         ),
     ] = None,
 ) -> None:
@@ -32,11 +46,29 @@ def replay(
 
     Nothing is changed, and no endpoint is asked. Where outcomes have come, both are judged by them.
 
+    With [b]--follow[/b] it shadows what serves: requests are answered again by that version some ten seconds
+    after they came, until Ctrl-C; then all of it is told. With --json each line is a document.
+
     Examples: [b]python run.py replay taxi[/b] · [b]python run.py replay taxi --version 4
-    --since 2026-11-01[/b]
+    --since 2026-11-01[/b] · [b]python run.py replay taxi --version 4 --follow --every 1m[/b]
     """
     from console import replay as console
 
-    call.answer(
-        console.replay(call.settings, call.stack, call.progress, use_case, version, since), console.report
+    if not follow:
+        if every is not None:
+            raise UsageError("--every says how often --follow looks: give both, or neither.")
+        found = console.replay(call.settings, call.stack, call.progress, use_case, version, since)
+        call.answer(found, console.report)
+        return
+    from console import following
+
+    def say(said: dict[str, Any]) -> None:
+        print_line(json.dumps(said) if call.as_json else following.line(said))
+
+    found = following.follow(
+        call.settings, call.stack, call.progress, use_case, version, since, every or following.EVERY, say
     )
+    if call.as_json:
+        say(found)
+    else:
+        call.answer(found, console.report)
