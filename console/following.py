@@ -84,13 +84,15 @@ def follow(
     followed = Followed(begin, begin)
     with compiled(case, version, progress) as candidate:
         take_signals()
-        progress.console.print(f"Following {use_case} by version {candidate.version}; Ctrl-C ends it.")
+        began = time.monotonic()
         try:
+            progress.console.print(f"Following {use_case} by version {candidate.version}; Ctrl-C ends it.")
             first = begin + timedelta(seconds=SETTLE_SECONDS + interval) - datetime.now(UTC)
             time.sleep(max(0.0, first.total_seconds()))
             rounds(case, log, candidate, followed, interval, say)
         except KeyboardInterrupt:
             # The way to end it.
+            progress.finish("follow", seconds=time.monotonic() - began)
             return _over(case, log, followed, candidate, progress)
 
 

@@ -145,7 +145,7 @@ def test_each_request_is_seen_once_soon_after_it_was_answered(
     said = follower.until(3)
     assert sum(each["requests"] for each in follower.lines) == 3
     assert said["answers"]["rows"] == said["requests"]
-    # The baseline says of everybody the same.
+    # The two are models of different kinds.
     assert said["answers"]["same"] == 0
     assert 0 < said["answers"]["median"] <= said["answers"]["largest"] < 1
     assert 0 < said["microseconds"] < 100_000
