@@ -93,7 +93,7 @@ def follow(
         except KeyboardInterrupt:
             # The way to end it.
             progress.finish("follow", seconds=time.monotonic() - began)
-            return _over(case, log, followed, candidate, progress)
+            return over(case, log, followed, candidate, progress)
 
 
 def rounds(
@@ -157,6 +157,29 @@ def look(case: UseCase, log: Log, window: Window, candidate: Candidate, followed
     return said | {"followed": {"requests": followed.requests, "outcomes": followed.outcomes}, "error": error}
 
 
+def over(case: UseCase, log: Log, followed: Followed, candidate: Candidate, progress: Progress) -> Document:
+    """All that was followed, read anew: with what reached the log late, and outcomes as they are by now.
+
+    Raises:
+        DatabaseError: the log does not answer; the message has the command that asks it again.
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    from monitoring.window import Window
+
+    window = Window(use_case=case.name, since=followed.since, until=followed.since, rows={}, outcomes={})
+    try:
+        if followed.until > followed.since:
+            window = log.pending(case.name, followed.since).window or window
+        return beside(case, log, window, candidate, progress)
+    except (DatabaseError, DBAPIError) as error:
+        since = f"{followed.since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
+        raise DatabaseError(
+            f"The log does not answer: {error}\nOnce it does, this reads all that was followed: "
+            f"python run.py replay {case.name} --version {candidate.version} --since {since}"
+        ) from error
+
+
 def line(said: Mapping[str, Any]) -> str:
     """A round for a person."""
     at = f"{datetime.fromisoformat(said['at']):%Y-%m-%d %H:%M:%S}"
@@ -185,25 +208,6 @@ def _next(log: Log, case: UseCase, followed: Followed, *, away: bool) -> Window:
     if pending.window is None:
         raise DatabaseError(f"Of {case.name} nothing is told since {followed.until}; expected a window.")
     return pending.window
-
-
-def _over(case: UseCase, log: Log, followed: Followed, candidate: Candidate, progress: Progress) -> Document:
-    """All that was followed, read anew: with what reached the log late, and outcomes as they are by now."""
-    from sqlalchemy.exc import DBAPIError
-
-    from monitoring.window import Window
-
-    window = Window(use_case=case.name, since=followed.since, until=followed.since, rows={}, outcomes={})
-    try:
-        if followed.until > followed.since:
-            window = log.pending(case.name, followed.since).window or window
-        return beside(case, log, window, candidate, progress)
-    except (DatabaseError, DBAPIError) as error:
-        since = f"{followed.since.astimezone(UTC):%Y-%m-%dT%H:%M:%S}"
-        raise DatabaseError(
-            f"The log does not answer: {error}\nOnce it does, this reads all that was followed: "
-            f"python run.py replay {case.name} --version {candidate.version} --since {since}"
-        ) from error
 
 
 def _now() -> str:

@@ -11,9 +11,11 @@ import pytest
 
 import usecases
 from console import following
-from console.following import Followed, rounds
+from console.following import Followed, over, rounds
+from console.progress import Progress
 from console.replay import Candidate
 from db import embedded, migrate
+from errors import DatabaseError
 from monitoring.log import Database, Log, Remote
 from tests.integration.monitoring.records_server import LOGIN, served
 from tests.integration.monitoring.test_window import log, tell
@@ -68,3 +70,18 @@ def test_a_log_that_cannot_be_reached_for_a_while_is_told_once_and_followed_on(
     assert last["followed"] == {"requests": 2, "outcomes": 1}
     # It was answered with 2 minutes, and 30 came true.
     assert (last["error"]["rows"], last["error"]["answered"]) == (1, 28.0)
+
+
+@pytest.mark.parametrize("reached", [database_itself, through_the_platform])
+def test_when_it_ends_while_the_log_is_away_it_says_how_to_have_the_report_later(
+    reached: Any, database: str, server: embedded.Server
+) -> None:
+    root, _, name = database.rpartition("/")
+    migrate.upgrade(database)
+    begin = datetime(2026, 11, 26, 9, 30, tzinfo=UTC)
+    followed = Followed(begin, begin + timedelta(minutes=1))
+    candidate = Candidate(4, fast("taxi", "ridge"))
+    with reached(database) as there:
+        rows(f"{root}/postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        with pytest.raises(DatabaseError, match=r"replay taxi --version 4 --since 2026-11-26T09:30:00$"):
+            over(TAXI, there, followed, candidate, Progress())
