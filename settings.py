@@ -115,6 +115,16 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(default=8237, ge=1, le=65535, description="Port of ZenML's dashboard.")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="Port of MLflow's pages.")
 
+    zenml_external_url: str | None = Field(
+        default=None,
+        description="Where people reach ZenML's dashboard, for links in runs and alerts; in a "
+        "cluster's pods it is the chart's `zenml.externalUrl`. Unset: on this machine the address above, "
+        "in a cluster no link.",
+    )
+    mlflow_external_url: str | None = Field(
+        default=None, description="The same of MLflow's pages; the chart's `mlflow.externalUrl`."
+    )
+
     kube_context: str | None = Field(
         default=None,
         description="Context of kubectl's configuration that `--stack kubernetes` works in. "

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import ModelyardError, UsageError
+from stacks import pages
 
 if TYPE_CHECKING:
     from console.progress import Progress
@@ -58,7 +59,7 @@ def services(settings: Settings) -> list[Document]:
     """Each service of the platform, with its processes' memory; none when it is down."""
     from stacks.platform import supervisor
 
-    addresses = _addresses(settings)
+    addresses = pages.addresses(settings)
     return [
         {
             "service": found.name,
@@ -148,7 +149,7 @@ def open_pages(settings: Settings, stack: str) -> Document:
 
     if not supervisor.is_running(settings.home):
         raise UsageError("The platform is down. Start it: python run.py up --detach")
-    addresses = _addresses(settings)
+    addresses = pages.addresses(settings)
     return {"opened": {address: webbrowser.open(address) for address in addresses.values()}}
 
 
@@ -160,15 +161,6 @@ def _services() -> list[Any]:
         Service("zenml", "stacks.platform.zenml_server"),
         Service("mlflow", "stacks.platform.mlflow_server"),
     ]
-
-
-def _addresses(settings: Settings) -> dict[str, str]:
-    # What listens on every address is asked on this machine's own.
-    host = "127.0.0.1" if settings.platform_host in ("0.0.0.0", "::") else settings.platform_host  # noqa: S104
-    return {
-        "zenml": f"http://{host}:{settings.dashboard_port}",
-        "mlflow": f"http://{host}:{settings.mlflow_port}",
-    }
 
 
 def _wait_until_ready(settings: Settings) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pipelines.run import Run, in_cluster, run
+from pipelines.run import Run, run
+from stacks.apply import in_cluster
 
 if TYPE_CHECKING:
     from releases.kubernetes.release import Canary

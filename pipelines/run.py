@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from errors import Interrupted, ModelyardError, UsageError
 from stacks import shortcuts
+from stacks.apply import in_cluster
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -96,13 +97,6 @@ def prepare(name: str, definition: Callable[..., None], *, cache: bool = True) -
         execution_mode=ExecutionMode.FAIL_FAST,
         **(_in_pods(Client().active_stack.orchestrator) if in_cluster() else {}),
     )(definition)
-
-
-def in_cluster() -> bool:
-    """Whether the active stack runs pipelines as pods, which go on without the command that started them."""
-    from zenml.client import Client
-
-    return bool(Client().active_stack.orchestrator.flavor == "modelyard")
 
 
 def find(name: str) -> PipelineRunResponse:

@@ -48,6 +48,13 @@ def apply(stack: Stack, *, without: Collection[str] = ()) -> tuple[UUID, list[st
     return _stack(client, name, components, changes), changes
 
 
+def in_cluster() -> bool:
+    """Whether the active stack runs pipelines as pods, which go on without the command that started them."""
+    from zenml.client import Client
+
+    return bool(Client().active_stack.orchestrator.flavor == "modelyard")
+
+
 def file_of(name: str) -> str:
     """The name that a ZenML stack of `apply` has in its file."""
     return name.partition(_WITHOUT)[0]

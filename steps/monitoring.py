@@ -8,6 +8,7 @@ from zenml.types import HTMLString
 
 import usecases
 from monitoring.check import Check
+from steps import links
 
 # None is cached: what is in the log, and on record, is another thing each time.
 
@@ -106,27 +107,25 @@ def record(check: Check) -> Annotated[int, "recorded"]:
 def _tell(check: Check) -> None:
     from alerts import Alert, send
     from settings import Settings
-    from stacks.pages import run_page
 
-    settings = Settings()
     word = "asks for a new model" if check.asks_for_retraining else "needs a look"
     send(
-        settings,
+        Settings(),
         Alert(
             "drift",
             check.use_case,
             f"A check of {check.use_case} version {check.model_version} {word}",
             " ".join(finding.sentence for finding in check.findings),
-            {"run": run_page(settings, get_step_context().pipeline_run)},
+            {"run": links.this_run()},
         ),
     )
 
 
 def _open_tracking() -> None:
     """In a cluster a step before may have left MLflow without an address."""
-    from zenml.client import Client
+    from stacks.apply import in_cluster
 
-    if Client().active_stack.orchestrator.flavor == "modelyard":
+    if in_cluster():
         from stacks.kubernetes.tracking import open_tracking
 
         open_tracking()

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from zenml import get_step_context, log_metadata, step
 from zenml.config.retry_config import StepRetryConfig
+from zenml.metadata.metadata_types import Uri
 
 from errors import ReleaseError
 from releases.outcome import Outcome
+from steps import links
 
 
 # Neither is cached: they make and start things outside ZenML, which may be gone by the next run.
@@ -32,7 +34,6 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     from releases.release import release
     from releases.tell import tell
     from settings import Settings
-    from stacks.pages import run_page
     from tracking import registry
 
     settings = Settings()
@@ -44,10 +45,11 @@ def roll_out(use_case: str, version: int, bento: str, why: str) -> Annotated[Out
     made_of = evidence(
         registry.find(use_case, str(version)), approvals.of(url, use_case, version), packed.path
     )
-    run = get_step_context().pipeline_run
-    outcome = release(settings, url, content, packed, run.name, why, made_of)
-    tell(settings, use_case, outcome, why, {"run": run_page(settings, run)})
+    run = get_step_context().pipeline_run.name
+    outcome = release(settings, url, content, packed, run, why, made_of)
+    tell(settings, use_case, outcome, why, {"run": links.this_run()})
     log_metadata(outcome.model_dump(exclude_none=True))
+    links.show({"model_version": links.model_version(use_case, version), "endpoint": Uri(outcome.address)})
     return outcome
 
 
@@ -100,7 +102,6 @@ def deploy(
     from releases.tell import tell
     from settings import Settings
     from stacks.kubernetes.tracking import open_tracking
-    from stacks.pages import run_page
     from tracking import registry
 
     run = get_step_context().pipeline_run.name
@@ -118,6 +119,8 @@ def deploy(
     content, _ = package(use_case, version, Settings().home)
     wanted = Wanted(use_case, version, bento, image, why, run, evidence(registered, approvals))
     outcome = release(place, wanted, content, Canary(**canary) if canary else None)
-    tell(Settings(), use_case, outcome, why, {"run": run_page(Settings(), get_step_context().pipeline_run)})
+    tell(Settings(), use_case, outcome, why, {"run": links.this_run()})
     log_metadata(outcome.model_dump(exclude_none=True))
+    # The endpoint's address is one inside the cluster: no browser gets there.
+    links.show({"model_version": links.model_version(use_case, version), "endpoint": outcome.address})
     return outcome

@@ -3,7 +3,6 @@
 from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
-from zenml.client import Client
 from zenml.enums import StepRuntime
 
 
@@ -25,8 +24,9 @@ def score(
     from scoring.run import score
     from serving import endpoint
     from settings import Settings
+    from stacks.apply import in_cluster
 
-    if Client().active_stack.orchestrator.flavor == "modelyard":
+    if in_cluster():
         from stacks.kubernetes.tracking import open_tracking
 
         open_tracking()

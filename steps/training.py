@@ -10,6 +10,7 @@ from zenml.types import HTMLString, MarkdownString
 
 import usecases
 from errors import TrackingError
+from steps import links
 from training.difference import Difference
 from training.evaluation import Evaluation
 from training.explanation import Importances
@@ -40,10 +41,11 @@ def select(
     use_case: str, models: list[Pipeline], results: list[Result]
 ) -> tuple[Annotated[Pipeline, "model"], Annotated[Comparison, "comparison"]]:
     """Choose the candidate with the best score on the validation rows."""
-    from tracking.runs import log_candidate
+    from tracking.runs import annotate, log_candidate
     from training.search import compare
 
     case = usecases.load(use_case)
+    annotate(links.zenml_run())
     for result in results:
         metrics = {case.metric.name: result.scores.overall.value, "seconds": result.seconds}
         log_candidate(result.candidate, result.parameters, metrics)
@@ -154,8 +156,15 @@ def register(
         trusted_types=trusted_types(model),
         # The artifact that the select step made: from the cache it is the same one.
         identity=str(context.inputs["model"][0].id),
+        description=f"Trained by {links.zenml_run()}",
     )
-    log_metadata({"version": version.number, "mlflow_run": version.run})
+    log_metadata(
+        {
+            "version": version.number,
+            "mlflow_run": links.mlflow_run(version.run),
+            "model_version": links.model_version(version.name, version.number),
+        }
+    )
     return version.number
 
 
@@ -182,7 +191,13 @@ def promote(
         TrackingError: `champion`, which it was judged against, was replaced meanwhile.
     """
     from tracking import registry
+    from tracking.runs import annotate
 
+    # The run's own page is told by this step, since it is never cached.
+    tracked = annotate(links.zenml_run())
+    links.show(
+        {"mlflow_run": links.mlflow_run(tracked), "model_version": links.model_version(use_case, version)}
+    )
     candidate = registry.find(use_case, str(version))
     before = registry.champion(use_case)
     stands = before is not None and before.number == version
@@ -236,7 +251,6 @@ def describe(
 def _tell(use_case: str, version: int, judgement: Judgement, champion: int | None) -> None:
     from alerts import Alert, send
     from settings import Settings
-    from stacks.pages import run_page
 
     reasons = [f"{each.gate}: {each.reason}" for each in judgement.verdicts if not each.passed]
     kept = f"The champion is still version {champion}." if champion else "There is no champion yet."
@@ -247,7 +261,7 @@ def _tell(use_case: str, version: int, judgement: Judgement, champion: int | Non
             use_case,
             f"{use_case} version {version} does not become champion",
             f"A gate was not passed. {'; '.join(reasons)}. {kept}",
-            {"run": run_page(Settings(), get_step_context().pipeline_run)},
+            {"run": links.this_run()},
         ),
     )
 

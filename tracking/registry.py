@@ -73,12 +73,14 @@ def register(
     profile: Mapping[str, Any],
     trusted_types: list[str],
     identity: str,
+    description: str,
 ) -> Version:
     """Log `model` into the active MLflow run and register it.
 
     `trusted_types` are those that loading the model builds; it is stored as data, not as code.
     The same `identity` is registered once: asking again returns the version that has it, so that a
-    training that was killed after this point, or is run again, adds nothing.
+    training that was killed after this point, or is run again, adds nothing. MLflow shows the `description`,
+    Markdown, on the version's page.
     """
     existing = [version for version in versions(name) if version.tags.get("identity") == identity]
     if existing:
@@ -108,6 +110,7 @@ def register(
         run_id=logged.run_id,
         model_id=logged.model_id,
         tags={"identity": identity, **_tags(provenance)},
+        description=description,
     )
     return _version(created)
 

@@ -24,6 +24,16 @@ def log_training(parameters: Mapping[str, Any], metrics: Mapping[str, float]) ->
     mlflow.log_metrics(dict(metrics))
 
 
+def annotate(text: str) -> str:
+    """Say in the description of the active run, which is Markdown, what it is; returns the run's id."""
+    import mlflow
+
+    mlflow.set_tag("mlflow.note.content", text)
+    active = mlflow.active_run()
+    assert active is not None, "there is one once a tag was set"
+    return str(active.info.run_id)
+
+
 def log_files(files: Mapping[str, bytes | str]) -> None:
     """Artifacts of the active run, by file name."""
     import tempfile

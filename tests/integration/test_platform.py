@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -182,6 +183,24 @@ def test_the_dashboard_shows_runs_and_their_plots_in_a_browser(
     assert elsewhere == []
 
 
+def test_the_pages_of_a_training_its_release_and_its_model_lead_to_each_other(
+    first: Done, login: tuple[str, str]
+) -> None:
+    zenml, mlflow = _address(first, "zenml"), _address(first, "mlflow")
+    training, release = (_metadata(first, login, f"{name}_taxi") for name in ("train", "release"))
+    (run,) = re.findall(rf"{mlflow}/#/runs/([0-9a-f]{{32}})", training["mlflow_run"])
+    assert training["model_version"] == release["model_version"] == f"{mlflow}/#/models/taxi/versions/1"
+    assert httpx.get(f"{release['endpoint']}/readyz").status_code == 200
+
+    back = rf"\[train_taxi-[^]]+\]\({zenml}/projects/default/runs/{training['id']}\)"
+    api = f"{mlflow}/api/2.0/mlflow"
+    tracked = httpx.get(f"{api}/runs/get", params={"run_id": run}, auth=login).json()["run"]
+    tags = {tag["key"]: tag["value"] for tag in tracked["data"]["tags"]}
+    assert re.search(back, tags["mlflow.note.content"])
+    version = httpx.get(f"{api}/model-versions/get", params={"name": "taxi", "version": "1"}, auth=login)
+    assert re.search(back, version.json()["model_version"]["description"])
+
+
 def test_services_end_with_a_supervisor_that_was_killed_and_the_next_up_starts_them(
     modelyard: CommandLine, first: Done
 ) -> None:
@@ -229,6 +248,15 @@ def _runs(first: Done, login: tuple[str, str]) -> list[str]:
         return [run["name"] for run in runs.json()["items"]]
     except (httpx.TransportError, KeyError):
         return []
+
+
+def _metadata(first: Done, login: tuple[str, str], pipeline: str) -> dict[str, Any]:
+    """What the page of the newest run of a pipeline says of it, and its id."""
+    zenml = _address(first, "zenml")
+    headers = {"Authorization": f"Bearer {_token(zenml, login)}"}
+    wanted = {"pipeline": pipeline, "sort_by": "desc:created", "hydrate": "true"}
+    (run, *_) = httpx.get(f"{zenml}/api/v1/runs", params=wanted, headers=headers).json()["items"]
+    return {"id": run["id"], **run["metadata"]["run_metadata"]}
 
 
 def _address(first: Done, service: str) -> str:

@@ -79,6 +79,7 @@ def version(tracking: None, first: Built, request: pytest.FixtureRequest) -> Ver
             profile=first.content.profile,
             trusted_types=trusted_types(first.content.model),
             identity=str(request.node.name),
+            description="",
         )
     assert registry.judgements(registered) == [], "of an old version nothing is on record"
     registry.add_judgement(registered, JUDGED)

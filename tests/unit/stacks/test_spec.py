@@ -55,6 +55,7 @@ PLACEHOLDERS = [
     *("bucket", "image", "login_password", "login_username", "mlflow", "namespace"),
     *("orchestrator_service_account", "pipelines_namespace", "registry", "registry_secret"),
     *("s3", "s3_region", "s3_secret", "step_service_account", "zenml"),
+    *("mlflow_external_url", "zenml_external_url"),
 ]
 CLUSTER = {name: f"the-{name}" for name in PLACEHOLDERS}
 
@@ -65,13 +66,16 @@ def test_the_stack_of_a_cluster_is_filled_in_from_what_the_chart_wrote_down() ->
     stack = spec.fill(draft, CLUSTER)
     pod = stack.orchestrator.configuration["pod_settings"]
     assert {"name": "AWS_ENDPOINT_URL_S3", "value": "the-s3"} in pod["env"]
+    assert {"name": "MODELYARD_ZENML_EXTERNAL_URL", "value": "the-zenml_external_url"} in pod["env"]
     assert stack.artifact_store.configuration == {"path": "s3://the-bucket/zenml"}
 
 
 def test_what_a_cluster_has_no_value_for_is_left_out_of_lists() -> None:
-    stack = spec.fill(spec.read(spec.named("kubernetes")), CLUSTER | {"s3": ""})
-    pod = stack.orchestrator.configuration["pod_settings"]
-    assert "AWS_ENDPOINT_URL_S3" not in [variable["name"] for variable in pod["env"]]
+    nothing = {"s3": "", "zenml_external_url": "", "mlflow_external_url": ""}
+    stack = spec.fill(spec.read(spec.named("kubernetes")), CLUSTER | nothing)
+    names = [variable["name"] for variable in stack.orchestrator.configuration["pod_settings"]["env"]]
+    assert "AWS_ENDPOINT_URL_S3" not in names
+    assert not [name for name in names if name.endswith("_EXTERNAL_URL")]
 
 
 def test_no_password_is_in_the_stack_of_a_cluster() -> None:
