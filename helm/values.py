@@ -237,6 +237,15 @@ class PredictionLog(Model):
     """How many days of it the nightly backup leaves."""
 
 
+class Alerts(Model):
+    """Who is told of what pipelines do: the URLs of MODELYARD_ALERTS."""
+
+    existing_secret: NameOrNone = ""
+    """Secret with them in the release's namespace, copied to that of pipelines; empty: nobody is told."""
+    key: str = Field(default="urls", min_length=1)
+    """Their key in `existingSecret`."""
+
+
 class Namespaces(Model):
     """Of pipelines and of endpoints."""
 
@@ -357,6 +366,8 @@ class Values(Model):
     """Tables, made and migrated."""
     backup: Backup = Backup()
     """Databases, saved."""
+    alerts: Alerts = Alerts()
+    """Mail, chat or webhook."""
     prediction_log: PredictionLog = PredictionLog()
     """Predictions, logged."""
     namespaces: Namespaces = Namespaces()

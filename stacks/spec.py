@@ -95,7 +95,7 @@ def read(path: Path) -> Draft:
 def fill(draft: Draft, values: Mapping[str, str]) -> Stack:
     """The stack; `{key}` in a text is replaced by `values[key]`.
 
-    Environment variables that have no value then are left out.
+    Environment variables that have no value then, or that are to come from no Secret, are left out.
 
     Raises:
         StackError: the file breaks the model; the message names the key.
@@ -124,4 +124,7 @@ def _fill(value: Any, values: Mapping[str, str]) -> Any:
 
 def _empty(item: Any) -> bool:
     """An environment variable that would have no value."""
-    return isinstance(item, dict) and item.get("value") == ""
+    if not isinstance(item, dict):
+        return False
+    secret = item.get("valueFrom", {}).get("secretKeyRef", {})
+    return item.get("value") == "" or secret.get("name") == ""

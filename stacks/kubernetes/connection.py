@@ -60,6 +60,9 @@ class Connection(BaseModel):
     step_service_account: str = Field(min_length=1)
     login_secret: str = Field(min_length=1)
     s3_secret: str = Field(min_length=1)
+    alerts_secret: str = ""
+    """Secret in the pipelines' namespace with the URLs of those whom pods tell; empty: nobody."""
+    alerts_key: str = "urls"
 
 
 def read(api: ApiClient, namespace: str) -> Connection:

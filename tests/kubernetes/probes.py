@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,18 @@ def answers(target):
 
 with ThreadPoolExecutor(len(targets)) as pool:
     json.dump(dict(zip(targets, pool.map(answers, targets.values()))), sys.stdout)
+"""
+
+_HEAR = f"""
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Ear(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+
+HTTPServer(("", {PORT}), Ear).serve_forever()
 """
 
 Address = tuple[str, int | None]
@@ -102,6 +114,26 @@ def started(platform: Platform, *probes: Probe) -> Iterator[None]:
         yield
     finally:
         command("kubectl", "delete", "--wait=false", "--filename=-", stdin=json.dumps(document))
+
+
+@contextmanager
+def hearing(platform: Platform, namespace: str) -> Iterator[tuple[str, Callable[[], list[Any]]]]:
+    """A webhook: its host, and a function that says which documents it was sent."""
+    command("kubectl", "create", "namespace", namespace)
+    kubectl = ("kubectl", "--namespace", namespace)
+    try:
+        with started(platform, Probe(namespace, "webhook", program=_HEAR)):
+            (pod,) = platform.get("pods", namespace=namespace)
+            yield (
+                pod["status"]["podIP"],
+                lambda: [
+                    json.loads(line)
+                    for line in command(*kubectl, "logs", "webhook").splitlines()
+                    if line[:1] == "{"
+                ],
+            )
+    finally:
+        command("kubectl", "delete", "namespace", namespace, "--wait=false")
 
 
 def reached(namespace: str, pod: str, targets: Mapping[str, Address]) -> set[str]:

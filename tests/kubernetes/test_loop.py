@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from monitoring.window import SETTLE_SECONDS
 from serving.rows import requests
 from settings import PROJECT
 from tests.integration.command_line import CommandLine
-from tests.kubernetes import data, endpoints
+from tests.kubernetes import data, endpoints, probes
 from tests.kubernetes.cluster import Platform, installed, logged, wait_for
 from tests.kubernetes.data import Trips
 from usecases.taxi import sources
@@ -61,7 +62,26 @@ def trips(platform: Platform) -> Iterator[Trips]:
 
 
 @pytest.fixture(scope="module")
-def champion(run: CommandLine, trips: Trips) -> dict[str, Any]:
+def told_by_pods(platform: Platform) -> Iterator[Callable[[], list[Any]]]:
+    """What pods of pipelines tell people, by a webhook in the cluster whose URL is in a Secret."""
+    place = f"{platform.namespace}-people"
+    with probes.hearing(platform, place) as (host, heard):
+        url = f"json://{host}:{probes.PORT}"
+        platform.kubectl(
+            "create", "secret", "generic", "people", "--from-file=webhook=/dev/stdin", stdin=url
+        )  # fmt: skip
+        way = "networkPolicy.pipelinesEgress[1]"
+        platform.helm(
+            "upgrade",
+            "--set=alerts.existingSecret=people,alerts.key=webhook",
+            rf"--set={way}.to[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name={place}",
+            f"--set={way}.ports[0].port={probes.PORT}",
+        )
+        yield heard
+
+
+@pytest.fixture(scope="module")
+def champion(run: CommandLine, trips: Trips, told_by_pods: Callable[[], list[Any]]) -> dict[str, Any]:
     """A first model, of one month, asked for by hand; it serves."""
     month_comes(trips, "2024-01")
     done = run(
@@ -132,6 +152,15 @@ def test_by_hand_a_first_model_is_trained_and_released_by_one_run(
     assert (decision["status"], decision["result"]["release"]["model_version"]) == ("done", 1)
     again = run("--stack", "kubernetes", "retrain", "taxi", "--if-needed")
     assert (again.code, again.document["decision"]) == (0, "nothing"), again
+
+
+def test_the_pod_of_that_round_told_people_by_the_webhook_of_the_secret(
+    champion: dict[str, Any], told_by_pods: Callable[[], list[Any]]
+) -> None:
+    (alert,) = told_by_pods()
+    assert alert["title"] == f"taxi version 1 serves (release {champion['release']['release']})"
+    # Nobody said how browsers reach this platform, so that the run is named and not linked.
+    assert re.search(r"^run: [a-z_]+taxi-\S+$", alert["message"], re.MULTILINE)
 
 
 def test_a_pod_scores_what_lies_on_s3_and_leaves_the_result_there(

@@ -80,6 +80,21 @@ def test_where_all_secrets_exist_no_job_makes_any_and_one_is_copied_to_where_end
     assert {secret for secret, _ in named} == {f"mine-{key.lower()}" for key in values}
 
 
+def test_the_secret_with_the_urls_of_alerts_is_copied_to_where_pipelines_find_it() -> None:
+    objects = charts.render("alerts.existingSecret=people")
+    (copy,) = [
+        each for each in asked(objects, "modelyard-secrets-copy") if each["name"] == "modelyard-alerts"
+    ]
+    assert (copy["namespace"], copy["from"]) == (PIPELINES, {"namespace": RELEASE, "name": "people"})
+    (read,) = rules(objects, "modelyard-secrets-copy")
+    assert "people" in read.split("=")
+    assert rules(objects, "modelyard-secrets-copy", PIPELINES) == {
+        "secrets": ["create"],
+        "secrets=modelyard-s3": ["patch"],
+        "secrets=modelyard-alerts": ["patch"],
+    }
+
+
 def test_endpoints_log_to_an_external_database_only_by_a_secret_of_its_own() -> None:
     external = charts.render("s3.existingSecret=artifacts", examples=("external-database",))
     assert "MODELYARD_PREDICTIONS_URL" not in charts.environment(charts.containers(external)["migrate"])

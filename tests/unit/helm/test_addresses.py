@@ -42,7 +42,14 @@ def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
         "step-service-account": "modelyard-step",
         "login-secret": "modelyard-login",
         "s3-secret": "modelyard-s3",
+        "alerts-secret": "",
+        "alerts-key": "urls",
     }
+
+
+def test_of_alerts_laptops_are_told_where_their_urls_are_and_no_url() -> None:
+    told = connection("alerts.existingSecret=people", "alerts.key=apprise")
+    assert (told["alerts-secret"], told["alerts-key"]) == ("modelyard-alerts", "apprise")
 
 
 def test_gateways_of_endpoints_are_told_to_releases_which_may_then_make_routes() -> None:

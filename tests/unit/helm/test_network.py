@@ -206,6 +206,15 @@ def test_the_way_out_of_pipelines_can_be_closed_and_others_opened() -> None:
     assert not reaches(objects, STEP, Pod(address="10.8.1.1"), 5000)
 
 
+def test_pipelines_reach_a_webhook_in_the_cluster_once_it_is_named() -> None:
+    rule = "networkPolicy.pipelinesEgress[0]"
+    names = r"namespaceSelector.matchLabels.kubernetes\.io/metadata\.name=elsewhere"
+    objects = charts.render(f"{rule}.to[0].{names}", f"{rule}.ports[0].port=8080")
+    assert reaches(objects, ORCHESTRATOR, STRANGER, 8080)
+    assert not reaches(objects, ORCHESTRATOR, Pod("another"), 8080)
+    assert not reaches(charts.render(), ORCHESTRATOR, STRANGER, 8080)
+
+
 def test_prometheus_reaches_endpoints_once_they_are_monitored() -> None:
     objects = charts.render("serviceMonitor.enabled=true")
     (rule,) = charts.one(objects, "NetworkPolicy", "modelyard-endpoints", INFERENCE)["spec"]["ingress"]

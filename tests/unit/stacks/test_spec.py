@@ -55,7 +55,7 @@ PLACEHOLDERS = [
     *("bucket", "image", "login_password", "login_username", "mlflow", "namespace"),
     *("orchestrator_service_account", "pipelines_namespace", "registry", "registry_secret"),
     *("s3", "s3_region", "s3_secret", "step_service_account", "zenml"),
-    *("mlflow_external_url", "zenml_external_url"),
+    *("alerts_key", "alerts_secret", "mlflow_external_url", "zenml_external_url"),
 ]
 CLUSTER = {name: f"the-{name}" for name in PLACEHOLDERS}
 
@@ -71,10 +71,10 @@ def test_the_stack_of_a_cluster_is_filled_in_from_what_the_chart_wrote_down() ->
 
 
 def test_what_a_cluster_has_no_value_for_is_left_out_of_lists() -> None:
-    nothing = {"s3": "", "zenml_external_url": "", "mlflow_external_url": ""}
+    nothing = {"s3": "", "zenml_external_url": "", "mlflow_external_url": "", "alerts_secret": ""}
     stack = spec.fill(spec.read(spec.named("kubernetes")), CLUSTER | nothing)
     names = [variable["name"] for variable in stack.orchestrator.configuration["pod_settings"]["env"]]
-    assert "AWS_ENDPOINT_URL_S3" not in names
+    assert not {"AWS_ENDPOINT_URL_S3", "MODELYARD_ALERTS"} & set(names)
     assert not [name for name in names if name.endswith("_EXTERNAL_URL")]
 
 
