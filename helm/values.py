@@ -322,7 +322,7 @@ class NetworkPolicy(Model):
 
 
 class ServiceMonitor(Model):
-    """Prometheus's operator scrapes every endpoint in the inference namespace."""
+    """Prometheus's operator scrapes every endpoint in the inference namespace, and what checks found."""
 
     enabled: bool = False
     """Make one; the cluster needs the operator's resource types."""

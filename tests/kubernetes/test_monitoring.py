@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import usecases
 from serving.rows import requests
 from tests.integration.command_line import CommandLine
-from tests.kubernetes.cluster import Platform
+from tests.kubernetes import probes
+from tests.kubernetes.cluster import Platform, command, wait_for
+from tests.kubernetes.probes import Probe
 
 CASE = usecases.load("titanic")
 ROWS = 400
+SCRAPE = """
+import base64, json, sys, urllib.request
+url, *login = json.load(sys.stdin)
+basic = base64.b64encode(":".join(login).encode()).decode()
+request = urllib.request.Request(url, headers={"Authorization": f"Basic {basic}"})
+print(urllib.request.urlopen(request).read().decode())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +91,47 @@ def test_when_nothing_came_since_no_pod_is_started(
     assert len(platform.get("pods", namespace=platform.pipelines)) <= len(before)
 
 
-def test_prometheus_is_told_of_it(checked: dict[str, Any], platform: Platform) -> None:
-    import httpx
+def test_prometheus_is_let_in_with_the_login_that_its_operator_is_told_and_hears_of_it(
+    checked: dict[str, Any], platform: Platform
+) -> None:
+    place = f"{platform.namespace}-prometheus"
+    policy, monitor = monitored(platform, place)
+    platform.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(policy))
+    command("kubectl", "create", "namespace", place)
+    try:
+        with probes.started(platform, Probe(place, "prometheus")):
+            (pod,) = platform.servers("mlflow")
+            host, port = probes.address(pod, 5000)
+            (asked,) = monitor["spec"]["endpoints"]
+            login = [secret_value(platform, asked["basicAuth"][part]) for part in ("username", "password")]
+            # A cluster may take a moment to enforce what a policy says.
+            wait_for(
+                lambda: probes.reached(place, "prometheus", {"mlflow": (host, port)}), "the way to MLflow", 30
+            )
+            said = command(
+                "kubectl", "--namespace", place, "exec", "--stdin", "prometheus", "--",
+                "python", "-c", SCRAPE,
+                stdin=json.dumps([f"http://{host}:{port}{asked['path']}", *login]),
+            )  # fmt: skip
+    finally:
+        command("kubectl", "delete", "namespace", place, "--wait=false")
+    assert f'modelyard_check_rows{{use_case="titanic"}} {ROWS}.0' in said
 
-    login = platform.secret("login")
-    with platform.forwarded("mlflow", 5000) as url:
-        answer = httpx.get(f"{url}/modelyard/metrics", auth=(login["username"], login["password"]))
-    assert f'modelyard_check_rows{{use_case="titanic"}} {ROWS}.0' in answer.text
+
+def monitored(platform: Platform, place: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """MLflow's policy and the ServiceMonitor of checks, where Prometheus runs in `place`.
+
+    Rendered, since a cluster without the operator has no such objects.
+    """
+    key = r"serviceMonitor.prometheusFrom[0].namespaceSelector.matchLabels.kubernetes\.io/metadata\.name"
+    shown = (f"--show-only=templates/{name}.yaml" for name in ("networkpolicies", "servicemonitor"))
+    rendered = platform.helm(
+        "template", "--kube-version=1.34", *shown, "--set=serviceMonitor.enabled=true", f"--set={key}={place}"
+    )
+    found = {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(rendered) if each}
+    return found["NetworkPolicy", "modelyard-mlflow"], found["ServiceMonitor", "modelyard-checks"]
+
+
+def secret_value(platform: Platform, reference: dict[str, str]) -> str:
+    (found,) = platform.get("secret", reference["name"])
+    return b64decode(found["data"][reference["key"]]).decode()

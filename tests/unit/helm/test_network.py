@@ -224,5 +224,15 @@ def test_prometheus_reaches_endpoints_once_they_are_monitored() -> None:
     }
 
 
+def test_prometheus_reaches_what_checks_found_once_it_is_monitored_and_no_other_server() -> None:
+    prometheus = Pod("monitoring", {})
+    objects = charts.render("serviceMonitor.enabled=true")
+    pods = platform(objects)
+    assert reaches(objects, prometheus, pods["mlflow"], 5000)
+    assert not reaches(objects, prometheus, pods["zenml"], 8237)
+    assert not reaches(objects, STRANGER, pods["mlflow"], 5000)
+    assert not reaches(charts.render(), prometheus, pods["mlflow"], 5000)
+
+
 def test_policies_can_be_left_to_others() -> None:
     assert charts.of_kind(charts.render("networkPolicy.enabled=false"), "NetworkPolicy") == []

@@ -10,6 +10,7 @@ import yaml
 from kubernetes import client
 
 from settings import PROJECT
+from stacks.platform import check_metrics
 from tests import charts
 from tests.charts import EVERY_CASE, INFERENCE, PIPELINES, RELEASE, Object
 
@@ -181,8 +182,7 @@ def test_the_migration_is_an_ordinary_job_that_is_kept(objects: list[Object]) ->
 
 def test_endpoints_are_monitored_where_values_say_so() -> None:
     objects = charts.render("serviceMonitor.enabled=true", "serviceMonitor.labels.release=prometheus")
-    (monitor,) = charts.of_kind(objects, "ServiceMonitor")
-    assert monitor["metadata"]["namespace"] == INFERENCE
+    monitor = charts.one(objects, "ServiceMonitor", "modelyard-endpoints", INFERENCE)
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     (scraped,) = monitor["spec"]["endpoints"]
     assert (scraped["port"], scraped["path"], scraped["interval"]) == ("http", "/metrics", "30s")
@@ -190,6 +190,20 @@ def test_endpoints_are_monitored_where_values_say_so() -> None:
     pods = yaml.safe_load((PROJECT / "k8s" / "monitoring" / "podmonitor.yaml").read_text())
     assert scraped["relabelings"] == pods["spec"]["podMetricsEndpoints"][0]["relabelings"]
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": [INFERENCE]}
+
+
+def test_what_checks_found_is_asked_of_mlflows_server_with_its_login_where_endpoints_are_monitored() -> None:
+    objects = charts.render("serviceMonitor.enabled=true", "login.existingSecret=mine")
+    monitor = charts.one(objects, "ServiceMonitor", "modelyard-checks")
+    (scraped,) = monitor["spec"]["endpoints"]
+    assert scraped["path"] == check_metrics.PATH
+    # The operator reads it in the namespace of the object.
+    login = {key: {"name": "mine", "key": key} for key in ("username", "password")}
+    assert scraped["basicAuth"] == login
+    service = charts.one(objects, "Service", "modelyard-mlflow")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert scraped["port"] in [port["name"] for port in service["spec"]["ports"]]
+    assert charts.of_kind(charts.render(), "ServiceMonitor") == []
 
 
 def test_backups_are_made_when_and_as_many_as_the_values_say() -> None:
