@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -21,12 +17,10 @@ from db.recorded import Recorded
 from errors import ReleaseError
 from releases.audit import check
 from releases.records import Records
-from settings import PROJECT
 from tests.integration.postgresql import servers
+from tests.integration.releases.mlflow_server import LOGIN, running, status
 from tests.unit.monitoring.test_check_metrics import FOUND
 
-SECONDS = 120
-LOGIN = ("default", "a password of the tests")
 IMAGE = f"registry.example.com/taxi:1@sha256:{'a' * 64}"
 ADDRESS = "http://taxi.inference.svc:3000"
 
@@ -42,25 +36,8 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Ser
 @pytest.fixture(scope="module")
 def mlflow(postgresql: servers.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of MLflow's server, started where no table is yet."""
-    home, port = tmp_path_factory.mktemp("home"), servers.free_port()
-    environment = {
-        "PATH": os.environ["PATH"],
-        "MODELYARD_HOME": str(home),
-        "MODELYARD_DATABASE_URL": postgresql.url(),
-        "MODELYARD_PASSWORD": LOGIN[1],
-        "MODELYARD_MLFLOW_PORT": str(port),
-    }
-    url = f"http://127.0.0.1:{port}"
-    with (home / "log").open("wb") as log:
-        command = [sys.executable, "-m", "stacks.platform.mlflow_server"]
-        process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
-    try:
-        _until(lambda: process.poll() is not None or _status(f"{url}/ready") == 200)
-        assert process.poll() is None, (home / "log").read_text()
+    with running(postgresql.url(), tmp_path_factory.mktemp("home")) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture
@@ -350,8 +327,8 @@ def test_mlflows_own_pages_answer_as_before(mlflow: str) -> None:
     assert httpx.get(experiments, auth=LOGIN, trust_env=False).status_code == 200
     assert httpx.get(experiments, trust_env=False).status_code == 401
     assert "<title>MLflow</title>" in httpx.get(mlflow, auth=LOGIN, trust_env=False).text
-    assert _status(f"{mlflow}/health") == 200
-    assert _status(f"{mlflow}/modelyard/releases-of-another") in (401, 404)
+    assert status(f"{mlflow}/health") == 200
+    assert status(f"{mlflow}/modelyard/releases-of-another") in (401, 404)
 
 
 def test_who_may_log_in_and_where_is_read_from_the_environment(
@@ -415,18 +392,3 @@ def test_prometheus_is_told_there_what_checks_found_when_it_logs_in(
     assert 'modelyard_check_verdict{use_case="passengers",verdict="retrain"} 1.0' in answer.text
     assert httpx.get(address, trust_env=False).status_code == 401
     assert httpx.post(address, auth=LOGIN, trust_env=False).status_code == 405
-
-
-def _status(url: str) -> int:
-    """How it answers there; 0 when it does not."""
-    try:
-        return httpx.get(url, trust_env=False).status_code
-    except httpx.TransportError:
-        return 0
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "It did not come true in time."
-        time.sleep(0.2)
