@@ -52,8 +52,7 @@ class Cluster:
             newest = decisions[0] if decisions else None
             if newest is None or newest["decision"] != "nothing" or file not in newest["evidence"]["files"]:
                 return False
-            serving = newest["evidence"]["serving"]
-            month.serves = serving["version"] if serving else 0
+            month.found_serving(newest["evidence"])
             return True
 
         wait_for(settled, lambda: f"the end of what {file} begins; {self._asked('decisions')}", PATIENCE, 5)

@@ -42,9 +42,7 @@ class Local:
             if "error" in retrained:
                 raise SystemExit(f"A round failed: {retrained['error']}")
             if file in retrained["evidence"]["files"]:
-                month.serves = (
-                    retrained["evidence"]["serving"]["version"] if retrained["evidence"]["serving"] else 0
-                )
+                month.found_serving(retrained["evidence"])
                 if retrained["decision"] == "nothing":
                     return
         raise SystemExit("watch ended by itself.")

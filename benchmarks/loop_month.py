@@ -47,6 +47,11 @@ class Month:
             (gate["reason"] for gate in gates if gate["gate"] == "champion"), "no champion before"
         )
 
+    def found_serving(self, evidence: Mapping[str, Any]) -> None:
+        """Note which version a decision found in service."""
+        serving = evidence["serving"]
+        self.serves = serving["version"] if serving else 0
+
 
 class Place(Protocol):
     """Where a loop goes on by itself."""
