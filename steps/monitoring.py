@@ -9,6 +9,7 @@ from zenml.types import HTMLString
 import usecases
 from monitoring.check import Check
 from steps import links
+from steps.tracking import open_tracking_in_cluster
 
 # None is cached: what is in the log, and on record, is another thing each time.
 
@@ -27,7 +28,7 @@ def observe(
     from monitoring.log import here
     from monitoring.window import Window, frame
 
-    _open_tracking()
+    open_tracking_in_cluster()
     log = here()
     seen = Window.model_validate(window)
     case = usecases.load(seen.use_case)
@@ -47,7 +48,7 @@ def compare(
     from monitoring.window import Window
     from tracking import registry
 
-    _open_tracking()
+    open_tracking_in_cluster()
     seen = Window.model_validate(window)
     case = usecases.load(seen.use_case)
     reference = Reference(version, registry.validation(registry.find(case.name, str(version))))
@@ -74,7 +75,7 @@ def report(check: Check, asked: pd.DataFrame, notes: list[str]) -> Annotated[HTM
     from monitoring.report import page
     from tracking import registry
 
-    _open_tracking()
+    open_tracking_in_cluster()
     case = usecases.load(check.use_case)
     validation = registry.validation(registry.find(case.name, str(check.model_version)))
     run = get_step_context().pipeline_run.name
@@ -86,7 +87,7 @@ def record(check: Check) -> Annotated[int, "recorded"]:
     """Note the check; the next one begins where it ended."""
     from monitoring.log import here
 
-    _open_tracking()
+    open_tracking_in_cluster()
     number = here().record(
         {
             "use_case": check.use_case,
@@ -119,16 +120,6 @@ def _tell(check: Check) -> None:
             {"run": links.this_run()},
         ),
     )
-
-
-def _open_tracking() -> None:
-    """In a cluster a step before may have left MLflow without an address."""
-    from stacks.apply import in_cluster
-
-    if in_cluster():
-        from stacks.kubernetes.tracking import open_tracking
-
-        open_tracking()
 
 
 def _unreadable(rows: int) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from zenml import get_step_context, log_metadata, step
 from zenml.enums import StepRuntime
 
+from steps.tracking import open_tracking_in_cluster
+
 
 # Not cached: the input may have changed, and the output may be gone. The runtime says that it gets a pod of
 # its own on Kubernetes.
@@ -24,12 +26,8 @@ def score(
     from scoring.run import score
     from serving import endpoint
     from settings import Settings
-    from stacks.apply import in_cluster
 
-    if in_cluster():
-        from stacks.kubernetes.tracking import open_tracking
-
-        open_tracking()
+    open_tracking_in_cluster()
     rows = places.source(source, key)
     output = places.target(target, rows)
     _, packed = package(use_case, version, Settings().home)
