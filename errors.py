@@ -7,6 +7,7 @@ ModelyardError          1  the command could not do its work
 │   └── NothingLogged   5  an endpoint was not asked yet, so there is nothing to check
 ├── DatabaseError       1  PostgreSQL cannot be reached or used as configured
 │   └── Busy            4  another process is at it; nothing was done
+├── BrokerError         1  Kafka cannot be reached, or may not be used as configured
 ├── StackError          1  a stack file or one of its parts cannot be used
 ├── TrackingError       1  MLflow or its registry has not what was asked for
 ├── ReleaseError        1  a release was given up; what served before still serves
@@ -56,6 +57,10 @@ class Busy(DatabaseError):
     """Another process is at it, and two at once would be in each other's way; nothing was done."""
 
     exit_code = 4
+
+
+class BrokerError(ModelyardError):
+    """Kafka cannot be reached, or may not be used as configured."""
 
 
 class StackError(ModelyardError):

@@ -6,6 +6,7 @@ Read anew by `read()` at the start of a command; importing this module reads not
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -134,6 +135,26 @@ class Settings(BaseSettings):
         default="modelyard",
         description="Namespace of that cluster in which the chart is installed.",
     )
+
+    kafka: str | None = Field(
+        default=None,
+        description="Bootstrap address of an Apache Kafka broker, `host:port` or several of them separated "
+        "by commas: what `stream` reads from and writes to. Unset: none.",
+    )
+    kafka_tls: bool = Field(
+        default=False, description="Whether Kafka is reached by TLS; a certificate authority implies it."
+    )
+    kafka_ca: Path | None = Field(
+        default=None,
+        description="File with the certificates that Kafka's own is checked against. Unset: the system's.",
+    )
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="How Kafka is told name and password, by SASL."
+    )
+    kafka_username: str | None = Field(
+        default=None, description="Who logs in to Kafka. Unset: nobody, the broker asks for no login."
+    )
+    kafka_password: SecretStr | None = Field(default=None, description="Its password.")
 
     @field_validator("home")
     @classmethod

@@ -1,0 +1,86 @@
+"""Kafka: how a client reaches the broker that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from errors import BrokerError, UsageError
+
+if TYPE_CHECKING:
+    from settings import Settings
+
+ANSWER_SECONDS = 10.0
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """What librdkafka is told of the broker: address, TLS, login. It holds a password: log nothing of it.
+
+    Raises:
+        UsageError: no broker is named, or half of a login.
+    """
+    if settings.kafka is None:
+        raise UsageError(
+            "No Kafka broker is named: set MODELYARD_KAFKA to its bootstrap address, such as broker:9092."
+        )
+    login = (settings.kafka_username, settings.kafka_password)
+    if (settings.kafka_username is None) != (settings.kafka_password is None):
+        raise UsageError(
+            "A login at Kafka takes MODELYARD_KAFKA_USERNAME and MODELYARD_KAFKA_PASSWORD: both."
+        )
+    encrypted, known = settings.kafka_tls or settings.kafka_ca is not None, None not in login
+    protocol = {(False, False): "plaintext", (True, False): "ssl", (False, True): "sasl_plaintext"}
+    found: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka,
+        "security.protocol": protocol.get((encrypted, known), "sasl_ssl"),
+    }
+    if settings.kafka_ca is not None:
+        if not settings.kafka_ca.is_file():
+            raise UsageError(f"MODELYARD_KAFKA_CA names {settings.kafka_ca}, which is no file.")
+        found["ssl.ca.location"] = str(settings.kafka_ca)
+    if settings.kafka_username is not None and settings.kafka_password is not None:
+        found |= {
+            "sasl.mechanism": settings.kafka_mechanism,
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+        }
+    return found
+
+
+def reach(configuration: dict[str, Any], seconds: float = ANSWER_SECONDS) -> None:
+    """Return once the broker answers.
+
+    Raises:
+        BrokerError: it doesn't within `seconds`, with what was found on the way: a refused login, a
+            certificate of another authority.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    said: list[str] = []
+
+    def hear(error: KafkaError) -> None:
+        # The last of them only says that no broker is left.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            said.append(error.str())
+
+    told: dict[str, Any] = {**configuration, "error_cb": hear}
+    client = AdminClient(told, logger=_silent())
+    try:
+        client.list_topics(timeout=seconds)
+    except KafkaException as error:
+        client.poll(0)
+        raise BrokerError(
+            f"Kafka at {configuration['bootstrap.servers']} does not answer within {seconds:.0f} s: "
+            f"{said[-1] if said else error.args[0].str()}\n"
+            "Look at MODELYARD_KAFKA, and at MODELYARD_KAFKA_TLS, _CA and _USERNAME where it asks for them."
+        ) from None
+
+
+def _silent() -> Any:
+    """A logger for what is raised anyway."""
+    import logging
+
+    quiet = logging.getLogger("modelyard.kafka.reach")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
+    return quiet
