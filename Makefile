@@ -1,6 +1,6 @@
 # Every task a developer has; `make help` lists them. Nothing is installed twice.
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage store fast lint types layers lock format docs libraries images push test-kubernetes clean
+.PHONY: help run test coverage store fast lint types layers lock format docs client libraries images push test-kubernetes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +53,9 @@ format: $(READY) ## rewrite files to the house style
 
 docs: $(READY)   ## docs/commands.md, docs/settings.md and the chart's values, from the code
 	@PYTHONPATH=. $(BIN)/python docs/generate.py
+
+client: $(READY) ## the models of client/, from the OpenAPI documents of endpoints
+	@PYTHONPATH=. $(BIN)/python client/generate.py
 
 lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
