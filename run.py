@@ -17,6 +17,7 @@ from console.command import JSON, STACK, Call, command, main
 from console.commands import (
     alerts,
     cards,
+    ingestion,
     monitoring,
     releases,
     replay,
@@ -51,6 +52,7 @@ app.add_typer(cards.app)
 app.add_typer(monitoring.app)
 app.add_typer(retraining.app)
 app.add_typer(scoring.app)
+app.add_typer(ingestion.app)
 app.add_typer(releases.app)
 app.add_typer(replay.app)
 app.add_typer(alerts.app, name="alerts")

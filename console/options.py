@@ -11,7 +11,7 @@ Source = Annotated[
     str | None,
     typer.Option(
         help="A named source of the use case, a folder, or files separated by commas; "
-        "a folder and files may be URLs, such as s3://bucket/folder."
+        "a folder and files may be URLs, such as s3://bucket/folder. `ingested`: what `ingest` has loaded."
     ),
 ]
 Months = Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     REAL,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -200,6 +201,27 @@ audit = Table(
     Column("hash", String, nullable=False),
     # A chain has no branches.
     Index("uq_audit_previous", "previous", unique=True),
+)
+# What ingestion has loaded: one row for each load, written before its rows become visible.
+batches = Table(
+    "batches",
+    Base.metadata,
+    Column("id", Integer, primary_key=True),
+    Column("use_case", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("load_id", String, nullable=False),  # dlt's; `_dlt_load_id` of its rows in the schema `ingested`
+    Column("status", String, nullable=False),
+    Column("replaces", Boolean, nullable=False),  # what the source had loaded before
+    Column("rows", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("fingerprint", String, nullable=False),  # over the rows, whatever their order
+    Column("file", String, nullable=False),  # name of the parquet file with the rows
+    Column("lineage", JSONB, nullable=False),  # ingestion.batches.Lineage
+    Column("zenml_run", String),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+    CheckConstraint("status IN ('begun', 'loaded', 'replaced')", name="status"),
+    Index("ix_batches_use_case", "use_case", "id"),
+    Index("uq_batches_load_id", "load_id", unique=True),
 )
 alerts = Table(
     "alerts",

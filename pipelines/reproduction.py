@@ -32,7 +32,7 @@ def reproduce(use_case: str, version: int, downloads: Path) -> Reproduced:
     """
     import usecases
     from tracking import registry
-    from training import fingerprint
+    from training import batches, fingerprint
     from training.plan import Plan
     from usecases.files import kind, path
 
@@ -41,7 +41,9 @@ def reproduce(use_case: str, version: int, downloads: Path) -> Reproduced:
     files = [path(file) for file in plan.files]
     if not all(kind(file) == "file" for file in files):
         try:
-            there = usecases.load(use_case).locate(plan.source, plan.months, downloads)
+            there = batches.locate(
+                usecases.load(use_case), plan.source, plan.months, downloads, replaced=True
+            )
         except UsageError as error:
             raise DataError(f"The data of version {version} are gone: {error}") from error
         # Others may have come to a folder since, or were there and not wanted.

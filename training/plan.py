@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict
 
 from errors import UsageError
-from training import fingerprint
+from training import batches, fingerprint
 from training.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def make(
     """
     there = check(use_case, cutoff, candidates)
     chosen = source or next(iter(use_case.sources))
-    files = use_case.locate(chosen, months, downloads)[-newest if newest else None :]
+    files = batches.locate(use_case, chosen, months, downloads)[-newest if newest else None :]
     return Plan(
         use_case=use_case.name,
         source=chosen,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from upkeep.archive import Manifest
 
 LOCK = "backup, restore or gc"
-FOLDERS = ("artifacts", "bentoml")
+FOLDERS = ("artifacts", "batches", "bentoml")
 """Of the home folder: what the databases speak of. Downloads, logs and caches can be had again."""
 KEY = Path("zenml", "secrets.key")
 """Of the home folder: what ZenML's secrets are encrypted with."""

@@ -38,7 +38,7 @@ VALIDATION_SHARE = 0.3
 
 
 def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[UPath]:
-    """The bundled list, or CSV files separated by commas.
+    """The bundled list, or CSV or parquet files separated by commas.
 
     Raises:
         UsageError: no such file, or months, which mean nothing here.
@@ -52,10 +52,10 @@ def locate(source: str, months: Sequence[str] | None, cache: Path) -> list[UPath
 
 
 def read(paths: Sequence[UPath]) -> pd.DataFrame:
-    """Rows of CSV files, only the columns that are used, in the types of `COLUMNS`.
+    """Rows of CSV or parquet files, only the columns that are used, in the types of `COLUMNS`.
 
     Raises:
-        DataError: a file is no CSV, lacks a column, or has other values in it.
+        DataError: a file is neither, lacks a column, or has other values in it.
     """
     frames = []
     for path in paths:
@@ -65,10 +65,11 @@ def read(paths: Sequence[UPath]) -> pd.DataFrame:
 
 
 def _passengers(path: UPath, file: IO[bytes]) -> pd.DataFrame:
+    kind, read = ("parquet", pd.read_parquet) if path.suffix == ".parquet" else ("CSV", pd.read_csv)
     try:
-        frame = pd.read_csv(file)
-    except ValueError as error:
-        raise DataError(f"{path} is no CSV file: {error}") from error
+        frame = read(file)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{path} is no {kind} file: {error}") from error
     missing = [column for column in COLUMNS if column not in frame]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}; expected {', '.join(COLUMNS)}.")

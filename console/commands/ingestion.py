@@ -1,0 +1,56 @@
+"""`ingest` and `sources`: rows from elsewhere into the project's database."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.command import Call, command
+from console.options import UseCaseName
+
+app = typer.Typer()
+
+
+@command(app)
+def ingest(
+    call: Call,
+    use_case: UseCaseName,
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="NAME",
+            help="A source: its name in usecases/USE_CASE/sources, or a file NAME.yaml.",
+        ),
+    ],
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Load everything, in the place of what was loaded from this source before."
+        ),
+    ] = False,
+) -> None:
+    """Load what is new at a source, each row once; what breaks the contract goes to quarantine.
+
+    Killed at any point, the same command does what is left. What was loaded is learnt from by
+    [b]train USE_CASE --source ingested[/b].
+
+    Examples: [b]python run.py ingest taxi --from sample[/b] · [b]python run.py ingest taxi --from mine.yaml
+    --full[/b]
+    """
+    from console import ingestion as console
+
+    document = console.ingest(call.settings, call.stack, call.progress, use_case, source, full=full)
+    call.answer(document, console.report)
+
+
+@command(app)
+def sources(call: Call, use_case: UseCaseName) -> None:
+    """Where rows come from: when each source was loaded last, how many rows, up to where, how fresh.
+
+    Example: [b]python run.py sources taxi[/b]
+    """
+    from console import ingestion as console
+
+    call.answer(console.sources(call.settings, use_case), console.sources_report)

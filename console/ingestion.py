@@ -1,0 +1,168 @@
+"""`ingest` and `sources`: what is asked for, what came of it, how fresh it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from console.session import open_session, stages
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from console.progress import Progress
+    from db.batches import Recorded
+    from settings import Settings
+    from usecases.base import UseCase
+
+Document = dict[str, Any]
+
+
+def ingest(
+    settings: Settings, stack: str, progress: Progress, use_case: str, source: str, *, full: bool
+) -> Document:
+    """Load what is new at a source by the pipeline."""
+    import usecases
+    from ingestion import spec
+
+    usecases.load(use_case)
+    named = spec.find(use_case, source)
+    open_session(settings, stack, progress, tracking=False)
+    from pipelines.ingestion import ingest
+
+    with progress.pipeline("ingest"):
+        # In full: from which folder the command was given does not matter then.
+        done = ingest(use_case, str(named.file) if source.endswith((".yaml", ".yml")) else source, full=full)
+    batch = done.batch
+    return {
+        "use_case": use_case,
+        "source": named.name,
+        "loaded": "id" in batch,
+        "batch": batch.get("file", "").removesuffix(".parquet") or None,
+        "rows": batch.get("rows", 0),
+        "rejected": batch.get("rejected", 0),
+        "reasons": batch.get("lineage", {}).get("reasons", {}),
+        "new_columns": batch["new_columns"],
+        "replaces": batch.get("replaces", False),
+        "fingerprint": batch.get("fingerprint"),
+        "lineage": batch.get("lineage"),
+        "run": done.run.name,
+        "stages": stages(progress),
+    }
+
+
+def sources(settings: Settings, use_case: str) -> Document:
+    """The sources of a use case, those that come with it and those that were loaded from elsewhere."""
+    import usecases
+    from db import batches
+    from db.databases import prepare
+    from db.migrate import upgrade
+    from ingestion import spec
+
+    case = usecases.load(use_case)
+    url = prepare(settings).modelyard
+    upgrade(url)
+    loaded = batches.loaded(url, use_case)
+    named = {each.name: each.source for each in spec.listed(use_case)}
+    names = list(dict.fromkeys([*named, *(batch.source for batch in loaded)]))
+    of_each = {name: [batch for batch in loaded if batch.source == name] for name in names}
+    return {
+        "use_case": use_case,
+        "sources": [
+            {
+                "source": name,
+                "about": named[name].about if name in named else "",
+                "kind": named[name].kind if name in named else of_each[name][-1].lineage["kind"],
+                **_state(case, of_each[name]),
+            }
+            for name in names
+        ],
+    }
+
+
+def _state(case: UseCase, loaded: list[Recorded]) -> Document:
+    if not loaded:
+        return {
+            "loaded_at": None,
+            "batches": 0,
+            "rows": 0,
+            "rejected": 0,
+            "cursor": None,
+            "newest": None,
+            "outdated": None,
+        }
+    last = loaded[-1]
+    newest = max((batch.lineage["newest"] for batch in loaded if batch.lineage["newest"]), default=None)
+    return {
+        "loaded_at": last.at,
+        "batches": len(loaded),
+        "rows": sum(batch.rows for batch in loaded),
+        "rejected": sum(batch.rejected for batch in loaded),
+        "cursor": last.lineage["until"] or ", ".join(list(last.lineage["files"])[-1:]) or None,
+        "newest": newest,
+        "outdated": _is_outdated(case, newest),
+    }
+
+
+def _is_outdated(case: UseCase, newest: str | None) -> bool | None:
+    allowed = case.outdated_after.data
+    if allowed is None or newest is None:
+        return None
+    moment = datetime.fromisoformat(newest)
+    # Data files have no zone; UTC is near enough for days.
+    return datetime.now(UTC) - (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) > allowed
+
+
+def report(document: Mapping[str, Any]) -> RenderableType:
+    """How many rows came, and how many of which reason were not let in."""
+    from rich.console import Group
+    from rich.markup import escape
+
+    from console.reports import times
+
+    name = f"{document['use_case']} from {document['source']}"
+    lines = []
+    if not document["loaded"]:
+        lines.append(f"[bold]{name}[/]: nothing is new.")
+    else:
+        place = " in the place of what was there" if document["replaces"] else ""
+        lines.append(f"[bold]{name}[/]: {document['rows']:,} rows{place}, batch {document['batch']}")
+    if document["rejected"]:
+        read = document["rows"] + document["rejected"]
+        lines.append(
+            f"[yellow]{document['rejected']:,} of {read:,} rows are in quarantine[/], "
+            f"ingested.{document['use_case']}_quarantine:"
+        )
+        lines += [f"  {count:,} × {escape(reason)}" for reason, count in document["reasons"].items()]
+    if document["new_columns"]:
+        lines.append(f"New columns, left out: {', '.join(document['new_columns'])}")
+    return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
+
+
+def sources_report(document: Mapping[str, Any]) -> RenderableType:
+    """A line for each source."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not document["sources"]:
+        name = document["use_case"]
+        return f"{name} has no sources: write one, usecases/{name}/sources/NAME.yaml"
+    table = Table(box=None, pad_edge=False)
+    for heading in ("source", "kind", "last load", "batches", "rows", "quarantined", "up to", "newest row"):
+        table.add_column(
+            heading, justify="right" if heading in ("batches", "rows", "quarantined") else "left"
+        )
+    for each in document["sources"]:
+        fresh = {True: " [red]outdated[/]", False: " fresh", None: ""}[each["outdated"]]
+        table.add_row(
+            each["source"],
+            each["kind"],
+            f"{each['loaded_at']:%Y-%m-%d %H:%M}" if each["loaded_at"] else "never",
+            f"{each['batches']:,}",
+            f"{each['rows']:,}",
+            f"{each['rejected']:,}",
+            escape(str(each["cursor"] or "")),
+            f"{each['newest'] or ''}{fresh}",
+        )
+    return table

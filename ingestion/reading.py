@@ -1,0 +1,98 @@
+"""A source's rows, by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ingestion import files, rest, sql
+from ingestion.chunks import Chunk
+from ingestion.spec import FileSource, RestSource, SqlSource
+
+if TYPE_CHECKING:
+    from ingestion.door import Door
+    from ingestion.spec import Named
+
+
+class Reading(Protocol):
+    """One reading of a source."""
+
+    def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
+        """What `state` does not have yet, which is changed into what the next reading is given.
+
+        `since` is the cursor's highest value so far; rows with that value come again.
+        """
+        ...
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """Where the rows came from, as `batches.Lineage` has it."""
+        ...
+
+
+def reading(named: Named, door: Door, scratch: Path) -> Reading:
+    """The reading of a source; `scratch` is a folder for what has to lie somewhere meanwhile."""
+    match named.source:
+        case FileSource():
+            return Files(named, named.source, door, scratch)
+        case SqlSource():
+            return Sql(named.source)
+        case RestSource():
+            return Rest(named.source)
+
+
+class Files:
+    """Those files that were not loaded yet."""
+
+    def __init__(self, named: Named, source: FileSource, door: Door, scratch: Path) -> None:
+        self._named, self._source, self._scratch = named, source, scratch
+        self._columns = list(door.columns.values())
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
+        """Files are told apart by name and mark: `since` is always None."""
+        assert since is None
+        loaded = state.setdefault("files", {})
+        for file in files.new(files.there(self._source, self._named.file.parent), loaded):
+            count = 0
+            for chunk in files.read(file, self._columns, self._scratch / "downloads"):
+                count += len(chunk.rows)
+                yield chunk
+            loaded[file.name] = file.mark
+            self._read[file.name] = {"at": file.at, "mark": file.mark, "rows": count}
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return {"files": self._read}
+
+
+class Sql:
+    """Rows of a table or a query."""
+
+    def __init__(self, source: SqlSource) -> None:
+        self._source = source
+
+    def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
+        """The rows from `since` on."""
+        return sql.read(self._source, since, state)
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return {"query": self._source.query or f"{self._source.url} {self._source.table}"}
+
+
+class Rest:
+    """Rows of an API's answers."""
+
+    def __init__(self, source: RestSource) -> None:
+        self._source = source
+
+    def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
+        """The rows from `since` on, where the API knows such a thing, else all of them; `state` stays."""
+        del state
+        return rest.read(self._source, since)
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        return {"query": self._source.url}

@@ -1,0 +1,91 @@
+"""Tables and queries of SQL databases as a source, by any driver of SQLAlchemy that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import Select, column, create_engine, literal_column, select, table, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from errors import DataError, UsageError
+from ingestion.chunks import OBJECTS, Chunk, array
+from ingestion.secrets import secret
+from ingestion.spec import SqlSource
+
+
+def read(source: SqlSource, since: Any, state: dict[str, Any]) -> Iterator[Chunk]:
+    """The rows, those from `since` on where the source has a cursor; `state` notes whether that has a zone.
+
+    Raises:
+        UsageError: the driver is not installed, or the secret is not there.
+        DataError: the database cannot be asked.
+    """
+    with _asking(source):
+        engine = create_engine(_url(source), poolclass=NullPool)
+        with engine.connect().execution_options(stream_results=True, max_row_buffer=OBJECTS) as connection:
+            found = connection.execute(_statement(source, _as_it_was(since, state)))
+            columns = list(found.keys())
+            if twice := sorted({name for name in columns if columns.count(name) > 1}):
+                raise DataError(f"The query has several columns {', '.join(twice)}: name them apart by AS.")
+            for part in found.partitions(OBJECTS):
+                arrays = [array(values) for values in zip(*part, strict=True)]
+                rows = pa.table(arrays, names=columns)
+                _note_zone(source, rows, state)
+                yield Chunk(source.table or "the query", columns, rows)
+
+
+def _statement(source: SqlSource, since: Any) -> Select[Any]:
+    every: Select[Any] = select(literal_column("*"))
+    if source.query is not None:
+        rows = every.select_from(text(f"({source.query.rstrip().rstrip(';')}) AS rows_of_the_query"))
+    else:
+        schema, _, name = str(source.table).rpartition(".")
+        rows = every.select_from(table(name, schema=schema or None))
+    if source.cursor is None or since is None:
+        return rows
+    return rows.where(column(source.cursor.column) >= since)
+
+
+def _note_zone(source: SqlSource, rows: pa.Table, state: dict[str, Any]) -> None:
+    if source.cursor is None or source.cursor.column not in rows.column_names:
+        return
+    kind = rows.schema.field(source.cursor.column).type
+    if pa.types.is_timestamp(kind):
+        state["zone"] = kind.tz is not None
+
+
+def _as_it_was(since: Any, state: dict[str, Any]) -> Any:
+    """dlt gives moments back in UTC and in a class of its own, which not every driver takes."""
+    if isinstance(since, datetime):
+        plain = datetime.fromisoformat(since.isoformat())
+        return plain if state.get("zone", True) else plain.replace(tzinfo=None)
+    return since
+
+
+def _url(source: SqlSource) -> Any:
+    url = make_url(source.url)
+    if url.drivername == "mysql":
+        url = url.set(drivername="mysql+pymysql")
+    try:
+        url.get_dialect().import_dbapi()
+    except (ImportError, NoSuchModuleError) as error:
+        raise UsageError(
+            f"The driver of {url.drivername}:// is not installed here ({error}). Install it into .venv, or "
+            "export the table to parquet."
+        ) from None
+    return url.set(password=secret(source.password)) if source.password else url
+
+
+@contextmanager
+def _asking(source: SqlSource) -> Iterator[None]:
+    try:
+        yield
+    except SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip()
+        raise DataError(f"Cannot read {source.url}: {said}") from error
