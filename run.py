@@ -24,6 +24,7 @@ from console.commands import (
     retraining,
     schedules,
     scoring,
+    streaming,
     upkeep,
 )
 from console.options import (
@@ -53,6 +54,7 @@ app.add_typer(monitoring.app)
 app.add_typer(retraining.app)
 app.add_typer(scoring.app)
 app.add_typer(ingestion.app)
+app.add_typer(streaming.app)
 app.add_typer(releases.app)
 app.add_typer(replay.app)
 app.add_typer(alerts.app, name="alerts")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from settings import Settings
 
 ANSWER_SECONDS = 10.0
@@ -74,6 +76,33 @@ def reach(configuration: dict[str, Any], seconds: float = ANSWER_SECONDS) -> Non
             f"{said[-1] if said else error.args[0].str()}\n"
             "Look at MODELYARD_KAFKA, and at MODELYARD_KAFKA_TLS, _CA and _USERNAME where it asks for them."
         ) from None
+
+
+def make_topics(configuration: dict[str, Any], names: Sequence[str]) -> list[str]:
+    """Make those topics that are not there, as the broker makes topics by default; returns their names.
+
+    Raises:
+        BrokerError: it doesn't let this client do it.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
+
+    client = AdminClient(configuration, logger=_silent())
+    there = client.list_topics(timeout=ANSWER_SECONDS).topics
+    missing = [name for name in dict.fromkeys(names) if name not in there]
+    made = []
+    for name, future in client.create_topics([NewTopic(name) for name in missing]).items() if missing else ():
+        try:
+            future.result(ANSWER_SECONDS)
+            made.append(name)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerError(
+                    f"There is no topic {name}, and it cannot be made: {error.args[0].str()}. Let an "
+                    f"administrator make it: kafka-topics.sh --create --topic {name} --partitions 6"
+                ) from None
+    return made
 
 
 def _silent() -> Any:

@@ -126,6 +126,25 @@ outcomes = Table(
     Column("value", Double, nullable=False),
     Column("at", _moment, nullable=False),
     Column("received_at", _moment, server_default=func.now(), nullable=False),
+    Index("ix_outcomes_at", "use_case", "at"),
+)
+# How far a group of stream workers is; moved in the transaction that writes what lies before.
+stream_places = Table(
+    "stream_places",
+    Base.metadata,
+    Column("consumers", String, primary_key=True),
+    Column("topic", String, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+)
+# Events that were taken, so that one which is sent twice is predicted once.
+stream_events = Table(
+    "stream_events",
+    Base.metadata,
+    Column("use_case", String, primary_key=True),
+    Column("event_id", String, primary_key=True),
+    Column("at", _moment, server_default=func.now(), nullable=False),
 )
 shipped_segments = Table(
     "shipped_segments",

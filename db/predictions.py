@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.engine import make_url
 
 from db.databases import text as as_text
-from db.models import outcomes, predictions
+from db.models import outcomes, predictions, stream_events
 from db.session import connect
 from errors import DatabaseError
 
@@ -69,7 +69,7 @@ def latest(url: str, use_case: str, limit: int) -> list[dict[str, Any]]:
 
 
 def drop_older(url: str, days: int, *, dry_run: bool = False) -> list[str]:
-    """Drop the partitions of all days that ended more than `days` days ago, and outcomes as old.
+    """Drop the partitions of days that ended more than `days` days ago; outcomes and notes of events as old.
 
     Returns the days, as 2026-11-26; with `dry_run` they are only told.
     """
@@ -85,6 +85,7 @@ def drop_older(url: str, days: int, *, dry_run: bool = False) -> list[str]:
                 connection.execute(text(f"DROP TABLE {partitions[day]}"))
             start = datetime(first.year, first.month, first.day, tzinfo=UTC)
             connection.execute(delete(outcomes).where(outcomes.c.at < start))
+            connection.execute(delete(stream_events).where(stream_events.c.at < start))
     return [day.isoformat() for day in old]
 
 

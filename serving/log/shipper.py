@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import psycopg2
 
 from errors import DatabaseError
-from serving.log import segments
+from serving.log import segments, statements
 from serving.log.segments import OUTCOMES, REFUSED
 from serving.log.spool import Spool
 
@@ -49,24 +49,6 @@ _CONNECT: dict[str, Any] = {
 
 _NOTE = "INSERT INTO public.shipped_segments (name) VALUES (%s) ON CONFLICT DO NOTHING"
 _PRUNE = "DELETE FROM public.shipped_segments WHERE at < now() - make_interval(days => %s)"
-_PARTITION = "SELECT public.prediction_partition(to_date(%s, 'YYYYMMDD'))"
-_COPY_PREDICTIONS = (
-    "COPY public.predictions "
-    "(use_case, at, request_id, row, model_version, trace_id, seconds, inputs, output) FROM STDIN"
-)
-_TEMPORARY = "CREATE TEMPORARY TABLE new_outcomes (LIKE public.outcomes INCLUDING DEFAULTS) ON COMMIT DROP"
-_COPY_OUTCOMES = "COPY new_outcomes (use_case, request_id, row, value, at) FROM STDIN"
-# In the order of the key, so that two workers with the same rows don't wait for each other.
-_UPSERT = """
-INSERT INTO public.outcomes AS known (use_case, request_id, row, value, at)
-SELECT DISTINCT ON (use_case, request_id, row) use_case, request_id, row, value, at FROM new_outcomes
-ORDER BY use_case, request_id, row, at DESC, ctid DESC
-ON CONFLICT (use_case, request_id, row) DO UPDATE
-SET value = excluded.value, at = excluded.at, received_at = now() WHERE known.at <= excluded.at
-"""
-# SQLSTATE classes of errors that the rows are the reason of: data, constraints, limits.
-_OF_CONTENT = ("22", "23", "54")
-
 logger = logging.getLogger("modelyard.log")
 
 
@@ -197,7 +179,7 @@ class Shipper:
             try:
                 rows = self._copy(path, file, one_by_one=False)
             except psycopg2.Error as error:
-                if (error.pgcode or "")[:2] not in _OF_CONTENT:
+                if not statements.is_of_content(error):
                     raise
                 file.seek(0)
                 rows = self._copy(path, file, one_by_one=True)
@@ -213,11 +195,11 @@ class Shipper:
             if cursor.rowcount == 0:
                 return 0
             if kind == OUTCOMES:
-                cursor.execute(_TEMPORARY)
-                command = _COPY_OUTCOMES
+                cursor.execute(statements.TEMPORARY)
+                command = statements.COPY_OUTCOMES
             else:
-                cursor.execute(_PARTITION, (day,))
-                command = _COPY_PREDICTIONS
+                cursor.execute(statements.PARTITION, (day,))
+                command = statements.COPY_PREDICTIONS
             if one_by_one:
                 lines = file.read().splitlines(keepends=True)
                 refused = _copy_good(cursor, command, lines)
@@ -226,7 +208,7 @@ class Shipper:
                 cursor.copy_expert(command, _Blocks(file, self._in_a_hurry), BLOCK_BYTES)
                 rows = int(cursor.rowcount)
             if kind == OUTCOMES:
-                cursor.execute(_UPSERT)
+                cursor.execute(statements.UPSERT)
             self._put_aside(path, refused)
         self.refused += len(refused)
         return rows
@@ -273,7 +255,7 @@ def _copy_good(cursor: Any, command: str, lines: list[bytes]) -> list[bytes]:
         with closing(BytesIO(b"".join(lines))) as content:
             cursor.copy_expert(command, content)
     except psycopg2.Error as error:
-        if (error.pgcode or "")[:2] not in _OF_CONTENT:
+        if not statements.is_of_content(error):
             raise
         logger.debug("%s", error)
         cursor.execute("ROLLBACK TO SAVEPOINT half; RELEASE SAVEPOINT half")

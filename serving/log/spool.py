@@ -49,7 +49,7 @@ class Spool:
         """In the folder, of all workers; the shipper looks anew all the time."""
         self.waiting = len(found.closed)
         """Segments that are to be shipped; counted by the shipper."""
-        self._use_case = _text(use_case)
+        self._use_case = text_field(use_case)
         token = secrets.token_hex(8)
         self._predictions = _Stream(self, PREDICTIONS, token)
         self._outcomes = _Stream(self, OUTCOMES, token)
@@ -81,9 +81,9 @@ class Spool:
         if _NEWLINE in inputs or _TAB in inputs or _RETURN in inputs:
             inputs = inputs.translate(_SPACES)
         if _BACKSLASH in inputs:
-            inputs = _escaped(inputs)
+            inputs = escaped(inputs)
         if _BACKSLASH in output:
-            output = _escaped(output)
+            output = escaped(output)
         # This is the quickest way to write it, by a fifth.
         head = "%s%06d+00\t%s\t%d\t%d\t%s\t%de-6" % (  # noqa: UP031
             self._prefix,
@@ -103,9 +103,8 @@ class Spool:
     def outcome(self, request_id: str, row: int, value: float, at: float) -> None:
         """Note what came true of a prediction."""
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at))
-        line = (
-            f"{self._use_case}\t{_text(request_id)}\t{row}\t{value!r}\t{moment}.{int(at % 1 * 1e6):06d}+00\n"
-        ).encode()
+        moment = f"{moment}.{int(at % 1 * 1e6):06d}+00"
+        line = f"{self._use_case}\t{text_field(request_id)}\t{row}\t{value!r}\t{moment}\n".encode()
         self._outcomes.lines.append(line)
         self._buffered += len(line)
         if self._buffered > FLUSH_BYTES:
@@ -217,10 +216,11 @@ class _Stream:
             self._file = None
 
 
-def _escaped(json: bytes) -> bytes:
+def escaped(json: bytes) -> bytes:
+    """JSON as a field of COPY; U+FFFD stands for the character NUL, which PostgreSQL has not."""
     return json.replace(b"\\u0000", b"\\ufffd").replace(b"\\", b"\\\\")
 
 
-def _text(text: str) -> str:
+def text_field(text: str) -> str:
     """Any text as a field of COPY."""
     return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")

@@ -1,0 +1,86 @@
+"""`stream`: score on Kafka."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from console.command import Call, command
+from console.options import UseCaseName
+
+app = typer.Typer()
+
+
+@command(app)
+def stream(
+    call: Call,
+    use_case: UseCaseName,
+    requests: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", show_default="modelyard.NAME.requests", help="Requests to score."),
+    ] = None,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", show_default="modelyard.NAME.outcomes", help="What came true."),
+    ] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", show_default="modelyard.NAME.predictions", help="Where answers go."),
+    ] = None,
+    refused: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOPIC", show_default="modelyard.NAME.refused", help="Where goes what cannot be taken."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default="modelyard-NAME",
+            help="Group of consumers: workers of one group share the partitions.",
+        ),
+    ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            show_default="none",
+            help="Name of this worker in its group: started again under it, it has its partitions at once. "
+            "Ended, it keeps them for ten seconds.",
+        ),
+    ] = None,
+    metrics_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of /metrics and /readyz; 0: any that is free.")
+    ] = 9400,
+    window: Annotated[
+        str,
+        typer.Option(metavar="90s|10m|1h", help="Time of which the gauges of error and drift are."),
+    ] = "1h",
+) -> None:
+    """Score requests from a topic of Kafka by the model that serves, until Ctrl-C or SIGTERM.
+
+    The broker is named by MODELYARD_KAFKA. Answers go to a topic and to the prediction log, one row for each
+    event id; outcomes come from a topic of their own; what cannot be taken goes to a fourth, with the reason.
+    Several workers share the work. A release changes the model between two batches.
+
+    Examples: [b]MODELYARD_KAFKA=localhost:9092 python run.py stream taxi[/b] · [b]python run.py stream taxi
+    --requests trips --predictions durations[/b]
+    """
+    from console import streaming as console
+
+    topics = console.topics_of(
+        use_case, requests=requests, outcomes=outcomes, predictions=predictions, refused=refused
+    )
+    document = console.stream(
+        call.settings,
+        call.progress,
+        use_case,
+        topics,
+        group=group,
+        member=member,
+        metrics_port=metrics_port,
+        window=window,
+    )
+    call.answer(document, console.report)

@@ -1,0 +1,353 @@
+"""One worker of a stream: read some events, score them, write all that comes of them, go on.
+
+Whatever goes wrong, one way leads out of it: forget what was read and go on where PostgreSQL says the stream
+is. A worker that is killed begins there, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+from errors import BrokerError
+from serving.log.statements import is_of_content
+from streaming.events import ID, Event, Topics, event
+from streaming.scoring import Outcomes, Refusal, Row, Scorer
+from streaming.store import Batch, Moved
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+    from streaming.events import Place
+    from streaming.metrics import Metrics
+    from streaming.store import Store
+
+MAX_ROWS, MAX_BYTES = 5_000, 16_000_000
+"""Of a batch."""
+LINGER_SECONDS = 0.02
+"""So long a batch waits for more events after its first."""
+IDLE_SECONDS = 0.25
+BROKER_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+REJOIN_SECONDS = 1.0
+_MAX_REASON, _MAX_VALUE = 2_000, 900_000
+"""Characters and bytes of what is refused: it has to find place in a message with what is said of it."""
+_SLICE = 200
+"""Events that are taken from librdkafka at once; after each the bytes are counted."""
+
+_CONSUMER = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
+    "session.timeout.ms": 10_000,
+    "heartbeat.interval.ms": 2_000,
+    # What lies ready beside the batch at work: no more, however slow the database is.
+    "queued.max.messages.kbytes": 8_192,
+    "fetch.max.bytes": 8_388_608,
+    "fetch.wait.max.ms": 100,
+}
+_PRODUCER = {
+    "acks": "all",
+    "enable.idempotence": True,
+    "linger.ms": 2,
+    "compression.type": "lz4",
+    "delivery.report.only.error": True,
+    # It goes on trying: what waits for the broker waits in the topic it came from.
+    "message.timeout.ms": 0,
+}
+
+logger = logging.getLogger("modelyard.stream")
+
+
+class Worker:
+    """A member of the group of consumers; everything but the start of another model is its one thread's."""
+
+    def __init__(
+        self,
+        configuration: dict[str, Any],
+        topics: Topics,
+        consumers: str,
+        store: Store,
+        scorer: Callable[[], Scorer],
+        outcomes: Outcomes,
+        metrics: Metrics,
+        member: str | None = None,
+    ) -> None:
+        """Read as one of the group `consumers`; `scorer` is asked before each batch for the model of now.
+
+        `member` names the worker: killed and started again under the same name, it goes on at once with the
+        partitions that it had.
+        """
+        own = {"group.id": consumers} | ({"group.instance.id": member} if member else {})
+        self._configuration, self._own = configuration, own
+        self._topics, self._store, self._metrics = topics, store, metrics
+        self._scorer, self._outcomes = scorer, outcomes
+        self._assigned: list[Place] = []
+        self._next: dict[Place, int] | None = None
+        self._trouble: list[Any] = []
+        self._last_told = ""
+        self._open()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it knows where to read on."""
+        return self._next is not None
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until told to stop; the batch at work is finished, and the group left.
+
+        Raises:
+            BrokerError: a topic is gone, or may not be read or written.
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            while not stopping.is_set():
+                try:
+                    self._step()
+                except Moved as moved:
+                    logger.warning("%s Going on where the stream is.", moved)
+                    self._next = None
+                except psycopg2.Error as error:
+                    self._wait_for_database(error, stopping)
+                except KafkaException as error:
+                    # The client is done for: what it was is made anew, as if this process had ended.
+                    self._tell(f"Joining the group anew: {error.args[0].str()}")
+                    self._consumer.close()
+                    stopping.wait(REJOIN_SECONDS)
+                    self._open()
+        finally:
+            self._consumer.close()
+            self._store.close()
+
+    def _open(self) -> None:
+        from confluent_kafka import Consumer, Producer
+
+        kafka = logging.getLogger("modelyard.kafka")
+        writes = {**self._configuration, **_PRODUCER, "on_delivery": self._undelivered}
+        self._assigned, self._next, self._trouble = [], None, []
+        self._producer = Producer(writes, logger=kafka)
+        self._consumer = Consumer({**self._configuration, **_CONSUMER, **self._own}, logger=kafka)
+        topics = [self._topics.requests, self._topics.outcomes]
+        self._consumer.subscribe(topics, on_assign=self._got, on_revoke=self._gave, on_lost=self._gave)
+
+    def _step(self) -> None:
+        if self._next is None:
+            self._settle()
+            if self._next is None:
+                self._consumer.poll(IDLE_SECONDS)
+                return
+        events = self._gather()
+        if not events or self._next is None:
+            return
+        began = time.perf_counter()
+        self._do(events)
+        self._metrics.batch.observe(time.perf_counter() - began)
+        self._metrics.delay.observe(max(0.0, time.time() - min(each.time for each in events)))
+        self._look_at_lag()
+
+    def _gather(self) -> list[Event]:
+        """Events of a batch: what is there, or comes within a moment of the first."""
+        consumer = self._consumer
+        messages = consumer.consume(1, IDLE_SECONDS)
+        deadline, size = time.monotonic() + LINGER_SECONDS, 0
+        events: list[Event] = []
+        while messages:
+            for message in messages:
+                if self._is_event(message):
+                    events.append(event(message))
+                    size += len(events[-1].value)
+            left = deadline - time.monotonic()
+            if len(events) >= MAX_ROWS or size > MAX_BYTES or left <= 0:
+                break
+            messages = consumer.consume(min(_SLICE, MAX_ROWS - len(events)), left)
+        return events
+
+    def _is_event(self, message: Message) -> bool:
+        from confluent_kafka import KafkaError, KafkaException
+
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._FATAL:
+            raise KafkaException(error)
+        if error.code() in (
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError.TOPIC_AUTHORIZATION_FAILED,
+            KafkaError.GROUP_AUTHORIZATION_FAILED,
+        ):
+            raise BrokerError(f"Kafka does not let this worker read {message.topic() or ''}: {error.str()}")
+        self._tell(f"Going on where the stream is: {error.str()}")
+        self._next = None
+        return False
+
+    def _do(self, events: Sequence[Event]) -> None:
+        scorer = self._scorer()
+        self._metrics.version.labels(scorer.endpoint.contract.name).set(scorer.endpoint.version)
+        rows, refused = scorer.score([each for each in events if each.topic == self._topics.requests])
+        known, untrue = self._outcomes.read([each for each in events if each.topic != self._topics.requests])
+        self._write(events, rows, known, [*refused, *untrue])
+
+    def _write(
+        self, events: Sequence[Event], rows: Sequence[Row], known: Sequence[Row], refused: Sequence[Refusal]
+    ) -> None:
+        """Write what came of events; halved where the database finds fault with what one of them says."""
+        assert self._next is not None
+        until = {(each.topic, each.partition): each.offset + 1 for each in events}
+        batch = Batch({place: self._next[place] for place in until}, until, rows, known)
+
+        def tell(new: Sequence[Row]) -> Callable[[], None]:
+            self._produce(new, refused)
+            return self._delivered
+
+        try:
+            new = self._store.write(batch, tell)
+        except psycopg2.Error as error:
+            if not is_of_content(error):
+                raise
+            if len(events) == 1:
+                reason = f"The database refuses it: {str(error).splitlines()[0]}"
+                self._write(events, [], [], [Refusal(events[0], reason)])
+                return
+            for half in (events[: len(events) // 2], events[len(events) // 2 :]):
+                there = {id(each) for each in half}
+                parts = ([one for one in all_ if id(one.event) in there] for all_ in (rows, known, refused))
+                self._write(half, *parts)  # type: ignore[arg-type]
+            return
+        self._next.update(until)
+        counts = (new, len(rows) - new, len(known), len(refused))
+        for result, count in zip(("predicted", "repeated", "outcome", "refused"), counts, strict=True):
+            self._metrics.events.labels(result).inc(count)
+        self._commit(until)
+
+    def _produce(self, rows: Iterable[Row], refused: Iterable[Refusal]) -> None:
+        produce = self._producer.produce
+        for row in rows:
+            produce(self._topics.predictions, row.answer, row.event.key, headers={ID: row.event.id})
+        for refusal in refused:
+            of = refusal.event
+            place = {"topic": of.topic, "partition": str(of.partition), "offset": str(of.offset)}
+            headers: dict[str, str | bytes | None] = {"reason": refusal.reason[:_MAX_REASON], **place}
+            if of.id:
+                headers[ID] = of.id
+            produce(self._topics.refused, of.value[:_MAX_VALUE], of.key, headers=headers)
+
+    def _delivered(self) -> None:
+        """Wait until the broker has all that was produced."""
+        from confluent_kafka import KafkaException
+
+        told = False
+        while left := self._producer.flush(BROKER_SECONDS):
+            self._metrics.waiting.labels("broker").set(1)
+            if not told:
+                logger.warning("Waiting for the broker to take %d messages", left)
+                told = True
+        self._metrics.waiting.labels("broker").set(0)
+        if self._trouble:
+            error = self._trouble[0]
+            if error.code() in (error._FATAL, error._PURGE_QUEUE):
+                raise KafkaException(error)
+            raise BrokerError(f"Kafka refuses what this worker writes: {error.str()}")
+
+    def _undelivered(self, error: Any, _: Message) -> None:
+        if error is not None:
+            self._trouble.append(error)
+
+    def _got(self, consumer: Any, partitions: Sequence[Any]) -> None:
+        from confluent_kafka import OFFSET_END, TopicPartition
+
+        self._next = None
+        self._assigned = [(each.topic, each.partition) for each in partitions]
+        # Until it is known where the stream is, nothing is read.
+        consumer.assign([TopicPartition(*place, OFFSET_END) for place in self._assigned])
+        consumer.pause(partitions)
+
+    def _gave(self, _: Any, __: Sequence[Any]) -> None:
+        self._next, self._assigned = None, []
+
+    def _settle(self) -> None:
+        """Read on where the stream is, according to PostgreSQL."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        if not self._assigned:
+            return
+        try:
+            ends = {
+                place: self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=BROKER_SECONDS)
+                for place in self._assigned
+            }
+        except KafkaException as error:
+            self._tell(f"The broker does not say how far its topics reach: {error.args[0].str()}")
+            return
+        assigned = list(self._assigned)
+        places = self._store.places({place: low for place, (low, _) in ends.items()})
+        gone = {place: (at, ends[place][0]) for place, at in places.items() if at < ends[place][0]}
+        if gone:
+            lost = sum(low - at for at, low in gone.values())
+            logger.error(
+                "%d events are lost: the broker's retention was shorter than the stream's rest", lost
+            )
+            self._metrics.lost.inc(lost)
+            self._store.skip(gone)
+            places |= {place: low for place, (_, low) in gone.items()}
+        beyond = [place for place, at in places.items() if at > ends[place][1]]
+        if beyond:
+            (topic, partition), at = beyond[0], places[beyond[0]]
+            raise BrokerError(
+                f"The stream is at offset {at} of {topic}, partition {partition}, which ends at "
+                f"{ends[beyond[0]][1]}: it was made anew. Choose another --group to begin anew, too."
+            )
+        partitions = [TopicPartition(*place, places[place]) for place in assigned]
+        self._consumer.assign(partitions)
+        self._consumer.resume(partitions)
+        self._next = places
+        logger.info("Reading %d partitions", len(assigned))
+
+    def _commit(self, until: dict[Place, int]) -> None:
+        """Tell the broker, too, for those who look at the lag there; what counts is in PostgreSQL."""
+        from confluent_kafka import KafkaException, TopicPartition
+
+        try:
+            offsets = [TopicPartition(*place, offset) for place, offset in until.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            logger.info("The broker was not told of the place: %s", error.args[0].str())
+
+    def _look_at_lag(self) -> None:
+        from confluent_kafka import TopicPartition
+
+        for (topic, partition), at in (self._next or {}).items():
+            _, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            if high >= 0:
+                self._metrics.lag.labels(topic, str(partition)).set(max(0, high - at))
+
+    def _wait_for_database(self, why: psycopg2.Error, stopping: threading.Event) -> None:
+        """Read nothing until it answers; the group is told meanwhile that this worker lives."""
+        self._metrics.waiting.labels("database").set(1)
+        self._next, pause = None, FIRST_PAUSE
+        while not stopping.is_set():
+            self._tell(f"Waiting for the database: {str(why).strip()}")
+            # What was read before is not looked at again: once the database answers, it is read anew.
+            self._consumer.pause(self._consumer.assignment())
+            until = time.monotonic() + pause
+            while (left := until - time.monotonic()) > 0 and not stopping.is_set():
+                self._consumer.poll(min(left, IDLE_SECONDS))
+            self._store.close()
+            try:
+                self._store.places({})
+                break
+            except psycopg2.Error as error:
+                why = error
+            pause = min(2 * pause, LONGEST_PAUSE)
+        self._metrics.waiting.labels("database").set(0)
+
+    def _tell(self, what: str) -> None:
+        """Say it, unless it was just said."""
+        if what != self._last_told:
+            logger.warning("%s", what)
+        self._last_told = what

@@ -1,0 +1,75 @@
+"""Whatever dies meanwhile, each event is in PostgreSQL exactly once, and in the order of its key."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from db import embedded
+from tests import kafka
+from tests.integration.streaming.place import place, requests, trips, wait_for
+
+EVENTS, KEYS, KILLS = 100_000, 500, 20
+
+
+@pytest.mark.slow
+def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> None:
+    chance = random.Random(1)  # noqa: S311
+    (tmp_path / "kafka").mkdir()
+    with kafka.serving(tmp_path / "kafka") as broker, place(tmp_path / "home", broker, "killed") as here:
+        here.make_topics(partitions=4)
+        here.release(1)
+        bodies = requests(trips())
+        events = [(f"k{n % KEYS}", f"e{n}", bodies[n % len(bodies)]) for n in range(EVENTS)]
+        sending = threading.Thread(target=_send, args=(broker.address, here.topic("requests"), events))
+        sending.start()
+        worker = here.start(tmp_path / "log", "--member", "one")
+        for kill in range(KILLS):
+            before = here.logged()
+            wait_for(lambda before=before: here.logged() > before, "progress")
+            if kill in (5, 12):
+                broker.kill()
+                broker.start()
+            if kill == 8:
+                embedded.stop(here.settings.home)
+                embedded.ensure_running(here.settings.home)
+            time.sleep(chance.uniform(0, 0.3))  # at any moment of a batch
+            worker.kill()
+            worker = here.start(tmp_path / "log", "--member", "one")
+        sending.join()
+        wait_for(lambda: here.logged() >= EVENTS, "the rest")
+        worker.stop()
+        found = here.query("SELECT request_id, count(*) FROM predictions GROUP BY request_id")
+        assert len(found) == EVENTS
+        assert {count for _, count in found} == {1}
+        told = here.messages("predictions")
+        first = list(dict.fromkeys(dict(message.headers())["ce_id"].decode() for message in told))
+        assert sorted(first) == sorted(event for event, _ in found)
+        by_key: dict[bytes, list[int]] = {}
+        keys = {dict(message.headers())["ce_id"].decode(): message.key() for message in told}
+        for event in first:
+            by_key.setdefault(keys[event], []).append(int(event[1:]))
+        assert all(numbers == sorted(numbers) for numbers in by_key.values())
+        assert len(by_key) == KEYS
+        assert here.messages("refused") == []
+        answers = {dict(m.headers())["ce_id"].decode(): json.loads(m.value()) for m in told}
+        logged = here.query("SELECT request_id, output, model_version FROM predictions")
+        assert all(answers[event] == output | {"model_version": v} for event, output, v in logged)
+        print(f"{len(told) - EVENTS} predictions were told twice")
+
+
+def _send(address: str, topic: str, events: list[tuple[str, str, bytes]]) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {"bootstrap.servers": address, "enable.idempotence": True, "queue.buffering.max.messages": EVENTS}
+    )
+    for key, event, body in events:
+        producer.produce(topic, body, key, headers={"ce_id": event})
+        producer.poll(0)
+    assert producer.flush(300) == 0
