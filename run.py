@@ -17,6 +17,7 @@ from console.command import JSON, STACK, Call, command, main
 from console.commands import (
     alerts,
     cards,
+    events,
     ingestion,
     monitoring,
     releases,
@@ -49,17 +50,21 @@ app = typer.Typer(
 )
 stacks = typer.Typer(help="Where pipelines run: apply a stack file, show what is applied.")
 app.add_typer(stacks, name="stack")
-app.add_typer(cards.app)
-app.add_typer(monitoring.app)
-app.add_typer(retraining.app)
-app.add_typer(scoring.app)
-app.add_typer(ingestion.app)
-app.add_typer(streaming.app)
-app.add_typer(releases.app)
-app.add_typer(replay.app)
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(schedules.app)
-app.add_typer(upkeep.app)
+for part in (
+    cards,
+    monitoring,
+    retraining,
+    ingestion,
+    scoring,
+    streaming,
+    releases,
+    replay,
+    alerts,
+    events,
+    schedules,
+    upkeep,
+):
+    app.add_typer(part.app)
 
 
 @app.callback(invoke_without_command=True)

@@ -5,10 +5,19 @@ Read anew by `read()` at the start of a command; importing this module reads not
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    Field,
+    PostgresDsn,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from errors import UsageError
@@ -68,6 +77,18 @@ class Settings(BaseSettings):
         description="Who is told of releases, gates that were not passed, drift and trouble: "
         "[Apprise's](https://appriseit.com) URLs, separated by spaces or lines, such as "
         "`mailtos://user:password@example.com slack://…`. Unset: nobody.",
+    )
+
+    events: SecretStr | None = Field(
+        default=None,
+        description="Which systems are told of releases, rollbacks and drift, as CloudEvents: URLs of "
+        "webhooks, separated by spaces or lines. Unset: none.",
+    )
+    events_key: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="What events are signed with: base64 of at least 24 random bytes, as "
+        "`openssl rand -base64 32` makes; several, separated by spaces, while one takes another's place.",
     )
 
     api_key: SecretStr | None = Field(
@@ -160,6 +181,25 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
+
+    @field_validator("events")
+    @classmethod
+    def _webhooks(cls, urls: SecretStr | None) -> SecretStr | None:
+        for url in urls.get_secret_value().split() if urls else []:
+            if not re.fullmatch(r"https?://[^/\s]+\S*", url):
+                raise ValueError("a target is http://… or https://…")
+        return urls
+
+    @field_validator("events_key")
+    @classmethod
+    def _signing(cls, key: SecretStr | None, given: ValidationInfo) -> SecretStr | None:
+        from events.signature import keys
+
+        if key is not None:
+            keys(key.get_secret_value())
+        elif given.data.get("events"):
+            raise ValueError("is needed to sign events with; make one by: openssl rand -base64 32")
+        return key
 
     @field_validator("database_url")
     @classmethod

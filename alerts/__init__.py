@@ -63,8 +63,10 @@ def send(settings: Settings, alert: Alert) -> list[Told]:
         return []
     try:
         from alerts.delivery import deliver
+        from db.databases import migrated
 
-        url = _database(settings)
+        # Where there is none everything is told: rather twice than not at all.
+        url = migrated(settings)
         if url is not None and _is_old(url, alert):
             return []
         told = deliver(told_to, alert)
@@ -78,27 +80,6 @@ def send(settings: Settings, alert: Alert) -> list[Told]:
         logger.warning("The alert %r was not sent: %s", alert.title, type(error).__name__)
         return []
     return told
-
-
-def _database(settings: Settings) -> str | None:
-    """The project's database, or None.
-
-    Where there is none, as in a pipeline's pod, or it does not answer, everything is told: rather twice than
-    not at all.
-    """
-    from db import embedded
-    from db.databases import prepare
-    from db.migrate import upgrade
-
-    if settings.database_url is None and embedded.status(settings.home) is None:
-        return None
-    try:
-        url = prepare(settings).modelyard
-        upgrade(url)
-    except Exception as error:  # noqa: BLE001 - drivers have errors of their own
-        logger.warning("Alerts are not on record: %s", type(error).__name__)
-        return None
-    return url
 
 
 def _is_old(url: str, alert: Alert) -> bool:

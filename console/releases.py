@@ -100,9 +100,10 @@ def rollback(
 
     usecases.load(use_case)
     if is_cluster(stack):
+        from db.releases import ROLLBACK
         from releases.kubernetes.place import place_of
         from releases.kubernetes.release import rollback
-        from releases.tell import ROLLBACK, tell
+        from releases.tell import tell
 
         with progress.stage("cluster"):
             place = place_of(settings)
@@ -111,10 +112,9 @@ def rollback(
         tell(settings, use_case, outcome, ROLLBACK)
         done = document_of(use_case, outcome, None)
     else:
-        from db.releases import history
+        from db.releases import ROLLBACK, history
         from releases.earlier import earlier
         from releases.local import TARGET
-        from releases.tell import ROLLBACK
 
         session = open_session(settings, stack, progress)
         assert session.databases is not None

@@ -159,9 +159,11 @@ def _say(use_case: str, checked: Said, retrained: Said, log: Path, *, as_json: b
 
 
 def tell(settings: Settings, use_case: str, checked: Said, retrained: Said, log: Path) -> None:
-    """Alert people of a round that failed, and of data that are late."""
+    """Alert people of a round that failed, and of data that are late; bring on events that wait."""
+    import events
     from alerts import Alert, send
 
+    events.deliver(settings)
     if checked.failed or retrained.failed:
         said = line(use_case, checked, retrained, log)
         send(settings, Alert("loop failing", use_case, f"A round of the loop of {use_case} failed", said))

@@ -6,13 +6,16 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
+from db import events
 from db.models import drift_checks
-from db.session import connect
+from db.session import connect, engine
 from errors import DatabaseError
 
+DRIFT = ("watch", "retrain")
+"""Verdicts that people and other systems are told of."""
 _TOO_FEW = "too few rows"
 
 
@@ -61,9 +64,12 @@ def record(
         "zenml_run": zenml_run,
     }
     try:
-        with connect(url) as connection:
-            query = insert(drift_checks).values(values).returning(drift_checks.c.id)
-            return int(connection.execute(query).scalar_one())
+        with engine(url).begin() as connection:
+            query = insert(drift_checks).values(values).returning(drift_checks.c.id, drift_checks.c.at)
+            number, at = connection.execute(query).one()
+            if verdict in DRIFT:
+                _tell(connection, number, at, values)
+            return int(number)
     except IntegrityError as error:
         if "uq_drift_checks_until" not in str(error):
             raise
@@ -74,6 +80,28 @@ def record(
             f"A check of {use_case} until {until.isoformat()} is on record already: another one was quicker. "
             "Nothing was noted; look at it by: python run.py checks " + use_case
         ) from None
+
+
+def _tell(connection: Connection, number: int, at: datetime, check: dict[str, Any]) -> None:
+    """Note for other systems that the model in service drifts."""
+    events.note(
+        connection,
+        "modelyard.drift",
+        of=f"check {number}",
+        moment=at,
+        source="/modelyard/checks",
+        subject=check["use_case"],
+        data={
+            "use_case": check["use_case"],
+            "model_version": check["model_version"],
+            "verdict": check["verdict"],
+            "findings": [finding["sentence"] for finding in check["found"].get("findings", [])],
+            "since": check["since"].isoformat(),
+            "until": check["until"].isoformat(),
+            "check": number,
+            "zenml_run": check["zenml_run"],
+        },
+    )
 
 
 def newest(url: str, use_case: str) -> RecordedCheck | None:

@@ -68,6 +68,24 @@ def reach(settings: Settings) -> URL:
     return url._replace(drivername="postgresql", password=None)
 
 
+def migrated(settings: Settings) -> str | None:
+    """URL of the project's own tables, up to date; None where there is no database, or none that answers.
+
+    In a pipeline's pod there is none.
+    """
+    from db.migrate import upgrade
+
+    if settings.database_url is None and embedded.status(settings.home) is None:
+        return None
+    try:
+        url = prepare(settings).modelyard
+        upgrade(url)
+    except Exception as error:  # noqa: BLE001 - drivers have errors of their own
+        logger.warning("The database has no part in this: %s", type(error).__name__)
+        return None
+    return url
+
+
 def wait(settings: Settings, seconds: float) -> None:
     """Return once the server takes connections; it is named in the log when that takes longer than a moment.
 

@@ -13,6 +13,8 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -255,4 +257,35 @@ alerts = Table(
     Column("failed", Integer, nullable=False),
     Column("at", _moment, server_default=func.now(), nullable=False),
     Index("ix_alerts_same", "kind", "use_case", "title", "at"),
+)
+# What happened, for other systems: noted in the transaction that it happens in, delivered afterwards.
+events = Table(
+    "events",
+    Base.metadata,
+    Column("number", BigInteger, Identity(), primary_key=True),
+    Column("id", String, nullable=False),  # the same however often it is noted
+    Column("type", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+    Index("uq_events_id", "id", unique=True),
+    Index("ix_events_at", "at"),
+)
+# How far an event is with a target. One without a row was not tried.
+event_deliveries = Table(
+    "event_deliveries",
+    Base.metadata,
+    Column(
+        "event",
+        BigInteger,
+        ForeignKey("events.number", name="fk_event_deliveries_event", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("target", String, primary_key=True),  # digest of its address, which may be secret
+    Column("attempts", Integer, nullable=False),
+    Column("problem", String),  # of the last attempt; none once it is delivered
+    Column("due", _moment),  # when it is tried next; none once it is delivered or refused
+    Column("at", _moment, server_default=func.now(), nullable=False),  # of the last attempt
 )

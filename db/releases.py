@@ -13,12 +13,13 @@ import getpass
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from db import events
 from db.models import Release
 from db.recorded import Recorded
 from db.session import engine
@@ -33,6 +34,9 @@ _BEFORE = {
     "stopped": ("serving",),
 }
 """Status → those that it may follow."""
+
+ROLLBACK = "rollback"
+"""Why a release was made that takes one back."""
 
 
 class Unknown(ReleaseError):
@@ -119,7 +123,18 @@ def serve(url: str, release: int, address: str) -> None:
         )
         # A process of this machine is still to be ended, and noted by `ended` then.
         over = case((Release.pid.is_(None), func.now()))
-        session.execute(superseded.values(status="superseded", reason=f"release {release}", ended_at=over))
+        superseded = superseded.values(status="superseded", reason=f"release {release}", ended_at=over)
+        before = session.execute(superseded.returning(Release.model_version)).scalar_one_or_none()
+        if new.status != "serving":  # or else it has moved
+            _tell(
+                session,
+                new,
+                "rollback" if new.why == ROLLBACK else "release",
+                address,
+                before,
+                new.why,
+                new.model_version,
+            )
         new.address, new.reason = address, None
         new.verified_at = new.verified_at or func.now()
 
@@ -141,7 +156,13 @@ def withdraw(url: str, release: int, reason: str) -> None:
         Unknown: there is no such release.
         Conflict: it is no canary.
     """
-    _end(url, release, "withdrawn", reason)
+    with _becoming(url, release, "withdrawn") as (session, found):
+        found.reason, found.ended_at = reason, func.now()
+        serves = select(Release.model_version, Release.address).where(
+            Release.use_case == found.use_case, Release.target == found.target, Release.status == "serving"
+        )
+        version, address = session.execute(serves).one_or_none() or (None, None)
+        _tell(session, found, "rollback", address, found.model_version, reason, version)
 
 
 def stop(url: str, release: int, reason: str) -> None:
@@ -210,6 +231,39 @@ def last_address(url: str, use_case: str, target: str) -> str | None:
     )
     with _session(url) as session:
         return session.scalars(query.order_by(Release.id.desc()).limit(1)).one_or_none()
+
+
+def _tell(
+    session: Session,
+    release: Release,
+    what: Literal["release", "rollback"],
+    address: str | None,
+    before: int | None,
+    why: str | None,
+    serves: int | None,
+) -> None:
+    """Note for other systems that another version serves, or that a canary was withdrawn."""
+    events.note(
+        session,
+        f"modelyard.{what}",  # type: ignore[arg-type]
+        of=f"release {release.id}",
+        moment=release.created_at,
+        source=f"/modelyard/releases/{release.target}",
+        subject=release.use_case,
+        data={
+            "use_case": release.use_case,
+            "model_version": serves,
+            "before": before,
+            "why": why,
+            "target": release.target,
+            "address": address,
+            "release": release.id,
+            "bento": release.bento,
+            "image": release.image,
+            "released_by": release.released_by,
+            "zenml_run": release.zenml_run,
+        },
+    )
 
 
 def _update(url: str, release: int, **values: object) -> None:

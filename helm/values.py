@@ -246,6 +246,15 @@ class Alerts(Model):
     """Their key in `existingSecret`."""
 
 
+class Events(Model):
+    """Which systems MLflow's server tells, as CloudEvents: MODELYARD_EVENTS and MODELYARD_EVENTS_KEY."""
+
+    existing_secret: NameOrNone = ""
+    """Secret with `urls` and the signing `key` in the release's namespace; empty: none is told."""
+    egress: list[dict[str, Any]] = []
+    """What else it may reach then, such as a receiver in the cluster; NetworkPolicyEgressRules."""
+
+
 class Namespaces(Model):
     """Of pipelines and of endpoints."""
 
@@ -368,6 +377,8 @@ class Values(Model):
     """Databases, saved."""
     alerts: Alerts = Alerts()
     """Mail, chat or webhook."""
+    events: Events = Events()
+    """Systems, told."""
     prediction_log: PredictionLog = PredictionLog()
     """Predictions, logged."""
     namespaces: Namespaces = Namespaces()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import events
 from alerts import Alert, send
+from db import releases as record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,21 +14,19 @@ if TYPE_CHECKING:
     from releases.outcome import Outcome
     from settings import Settings
 
-ROLLBACK = "rollback"
-"""Why a release was made that takes one back."""
-
 
 def tell(
     settings: Settings, use_case: str, outcome: Outcome, why: str, links: Mapping[str, str] | None = None
 ) -> None:
-    """Tell what came of a release, unless it changed nothing."""
+    """Tell people and other systems what came of a release, unless it changed nothing."""
+    events.deliver(settings)
     version, number = f"{use_case} version {outcome.model_version}", outcome.release
     if outcome.withdrawn:
         kind, title = "rollback", f"The canary of {version} was withdrawn (release {number})"
         sentence = f"{outcome.withdrawn.rstrip('.')}. What served before serves all requests."
     elif not outcome.changed:
         return
-    elif why == ROLLBACK:
+    elif why == record.ROLLBACK:
         kind, title = "rollback", f"{version} serves again (release {number})"
         sentence = f"Version {outcome.before} was taken back."
     else:

@@ -85,6 +85,7 @@ def report(check: Check, asked: pd.DataFrame, notes: list[str]) -> Annotated[HTM
 @step(enable_cache=False)
 def record(check: Check) -> Annotated[int, "recorded"]:
     """Note the check; the next one begins where it ended."""
+    from db.checks import DRIFT
     from monitoring.log import here
 
     open_tracking_in_cluster()
@@ -100,15 +101,17 @@ def record(check: Check) -> Annotated[int, "recorded"]:
         }
     )
     log_metadata({"recorded": number})
-    if check.verdict in ("retrain", "watch"):
+    if check.verdict in DRIFT:
         _tell(check)
     return number
 
 
 def _tell(check: Check) -> None:
+    import events
     from alerts import Alert, send
     from settings import Settings
 
+    events.deliver(Settings())
     word = "asks for a new model" if check.asks_for_retraining else "needs a look"
     send(
         Settings(),

@@ -8,7 +8,7 @@ import typer
 
 from console.command import Call, command
 
-app = typer.Typer(help="Alerts: send one to see who gets it, list what was told.")
+app = typer.Typer(name="alerts", help="Alerts: send one to see who gets it, list what was told.")
 
 
 @command(app)

@@ -1,6 +1,6 @@
 """MLflow's server with its pages, on the project's PostgreSQL: `python -m stacks.platform.mlflow_server`.
 
-Beside them it has the record of releases (records.py).
+Beside them it has the record of releases (records.py), and brings events to their targets.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 import uuid
 from typing import Any
 
+import events
 import settings
 from db import databases
 from db.migrate import upgrade
@@ -68,7 +69,8 @@ def main() -> None:
     if "AWS_ENDPOINT_URL_S3" in os.environ:
         _send_nobody_to_s3()
     application = records.beside(create_app(), found.modelyard, login)
-    server.serve(application, found.mlflow, given.platform_host, given.mlflow_port)
+    with events.delivering(given, found.modelyard):
+        server.serve(application, found.mlflow, given.platform_host, given.mlflow_port)
 
 
 def _send_nobody_to_s3() -> None:

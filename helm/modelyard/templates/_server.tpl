@@ -53,6 +53,11 @@ spec:
             - {name: {{ . }}, value: {{ $values.externalUrl | quote }}}
             {{- end }}
             {{- end }}
+            {{- if and (eq $name "mlflow") $.Values.events.existingSecret }}
+            {{- range $variable, $key := dict "MODELYARD_EVENTS" "urls" "MODELYARD_EVENTS_KEY" "key" }}
+            {{- include "modelyard.fromSecret" (list $variable $.Values.events.existingSecret $key) | nindent 12 }}
+            {{- end }}
+            {{- end }}
           ports: [{name: http, containerPort: {{ .port }}}]
           # Often, so that it is ready as soon as it answers; long, as it waits for PostgreSQL and the migration.
           startupProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600}

@@ -21,12 +21,14 @@ from pydantic import SecretStr
 
 from alerts import Alert, delivery, send
 from console import alerts as console
+from console import events as console_events
 from console.watching import Said, tell
 from db import alerts as record
 from db import migrate
 from db.session import connect
 from settings import Settings
 from tests.integration.command_line import CommandLine, read
+from tests.integration.events.receiver import KEY, Receiver, receiving
 
 pytest.importorskip("apprise", reason="NO ALERT IS TESTED: apprise is not installed; run make test")
 controller = pytest.importorskip(
@@ -89,7 +91,7 @@ def hook() -> Iterator[Hook]:
 def settings(tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Those of somebody whose alerts are on record in an empty database."""
     migrate.upgrade(database)
-    monkeypatch.setattr("alerts._database", lambda _: database)
+    monkeypatch.setattr("db.databases.migrated", lambda _: database)
     return Settings(home=tmp_path, database_url=SecretStr(database))
 
 
@@ -207,10 +209,22 @@ def test_the_setting_is_not_shown(tmp_path: Path, hook: Hook) -> None:
     assert SECRET not in repr(settings) + settings.model_dump_json()
 
 
-def test_people_are_told_of_a_release_a_rollback_and_a_gate_that_was_not_passed(
-    tmp_path: Path, hook: Hook, free_port: int
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def test_people_and_systems_are_told_of_a_release_and_a_rollback_and_people_of_a_gate_that_was_not_passed(
+    tmp_path: Path, hook: Hook, receiver: Receiver, free_port: int
 ) -> None:
-    modelyard = CommandLine(tmp_path / "home", free_port, MODELYARD_ALERTS=hook.target)
+    modelyard = CommandLine(
+        tmp_path / "home",
+        free_port,
+        MODELYARD_ALERTS=hook.target,
+        MODELYARD_EVENTS=receiver.url,
+        MODELYARD_EVENTS_KEY=KEY,
+    )
     try:
         assert modelyard("train", "titanic", "--release").code == 0
         failed = modelyard("train", "titanic", "--candidates", "baseline")
@@ -234,6 +248,23 @@ def test_people_are_told_of_a_release_a_rollback_and_a_gate_that_was_not_passed(
         listed = modelyard("alerts", "list")
         assert len(listed.document["alerts"]) == 4
         assert "titanic version 2 serves (release 2)" in read(console.list_report, listed)
+        assert modelyard("events", "test").code == 0
+        assert [(one["type"], one["data"].get("model_version")) for one in receiver.taken] == [
+            ("modelyard.release", 1),
+            ("modelyard.release", 2),
+            ("modelyard.rollback", 1),
+            ("modelyard.test", None),
+        ]
+        happened = modelyard("events", "list")
+        assert len(happened.document["events"]) == 4
+        assert read(console_events.list_report, happened).count("1 (http) taken") == 4
+        receiver.answers = [500] * 20
+        down = modelyard("events", "test")
+        assert down.code == 1
+        assert "Target 1 (http) answered 500; 1 events wait for it." in read(console_events.sent, down)
+        assert "secret-path" not in str(down.document) + down.stderr
+        receiver.answers = []
+        assert modelyard("events", "send").code == 0
     finally:
         modelyard("stop")
 

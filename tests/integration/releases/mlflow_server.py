@@ -20,8 +20,8 @@ LOGIN = ("default", "a password of the tests")
 
 
 @contextmanager
-def running(database: str, home: Path) -> Iterator[str]:
-    """Its URL, once it is ready; `database` is that of a server."""
+def running(database: str, home: Path, **settings: str) -> Iterator[str]:
+    """Its URL, once it is ready; `database` is that of a server, `settings` are further variables."""
     port = servers.free_port()
     environment = {
         "PATH": os.environ["PATH"],
@@ -29,7 +29,7 @@ def running(database: str, home: Path) -> Iterator[str]:
         "MODELYARD_DATABASE_URL": database,
         "MODELYARD_PASSWORD": LOGIN[1],
         "MODELYARD_MLFLOW_PORT": str(port),
-    }
+    } | settings
     url = f"http://127.0.0.1:{port}"
     with (home / "log").open("wb") as log:
         command = [sys.executable, "-m", "stacks.platform.mlflow_server"]

@@ -107,6 +107,25 @@ def test_servers_and_jobs_reach_databases_and_artifacts_and_nothing_else(
     assert not reaches(objects, pods[name], ENDPOINT, 3000)
 
 
+def test_mlflow_delivers_events_where_systems_are_to_be_told_and_zenml_does_not() -> None:
+    objects = charts.render(
+        "events.existingSecret=systems",
+        "events.egress[0].ports[0].port=8080",
+        "events.egress[0].ports[0].protocol=TCP",
+        "events.egress[0].to[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=elsewhere",
+    )
+    pods = platform(objects)
+    assert reaches(objects, pods["mlflow"], INTERNET, 443)
+    assert reaches(objects, pods["mlflow"], STRANGER, 8080)
+    assert not reaches(objects, pods["mlflow"], INTERNET, 25)
+    assert not reaches(objects, pods["mlflow"], API_SERVER, 443)
+    assert not reaches(objects, pods["zenml"], INTERNET, 443)
+    environment = {name: charts.environment(charts.containers(objects)[name]) for name in ("mlflow", "zenml")}
+    assert environment["mlflow"]["MODELYARD_EVENTS"] == ("systems", "urls")
+    assert environment["mlflow"]["MODELYARD_EVENTS_KEY"] == ("systems", "key")
+    assert "MODELYARD_EVENTS" not in environment["zenml"]
+
+
 @pytest.mark.parametrize("pod", [STEP, ORCHESTRATOR], ids=["step", "orchestrator"])
 def test_pipelines_reach_both_servers_artifacts_and_what_is_public(objects: list[Object], pod: Pod) -> None:
     pods = platform(objects)
