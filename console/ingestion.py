@@ -52,6 +52,19 @@ def ingest(
     }
 
 
+def check(settings: Settings, stack: str, progress: Progress, use_case: str, source: str) -> Document:
+    """Read a few rows of a source and show them to the contract; nothing is loaded."""
+    import usecases
+    from ingestion import spec
+    from ingestion.check import check
+
+    case = usecases.load(use_case)
+    named = spec.find(use_case, source)
+    # Secrets may be in ZenML's store.
+    open_session(settings, stack, progress, tracking=False)
+    return {"use_case": use_case, "source": named.name, **check(case, named)}
+
+
 def sources(settings: Settings, use_case: str) -> Document:
     """The sources of a use case, those that come with it and those that were loaded from elsewhere."""
     import usecases
@@ -138,6 +151,26 @@ def report(document: Mapping[str, Any]) -> RenderableType:
     if document["new_columns"]:
         lines.append(f"New columns, left out: {', '.join(document['new_columns'])}")
     return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
+
+
+def check_report(document: Mapping[str, Any]) -> RenderableType:
+    """How each column is filled, and which rows would not be let in."""
+    from rich.console import Group
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("column", "from", "comes as", "becomes"):
+        table.add_column(heading)
+    for each in document["columns"]:
+        table.add_row(*(escape(each[key]) for key in ("column", "from", "comes_as", "becomes")))
+    accepted = document["rows"] - len(document["rejected"])
+    lines = [
+        f"Left out: {', '.join(document['left_out']) or 'nothing'}",
+        f"Of the first {document['rows']:,} rows {accepted:,} are accepted. Nothing was loaded.",
+        *(f"  [yellow]{escape(each['reason'])}[/]: {escape(each['row'])}" for each in document["rejected"]),
+    ]
+    return Group(f"[bold]{escape(document['origin'])}[/]", table, *lines)
 
 
 def sources_report(document: Mapping[str, Any]) -> RenderableType:

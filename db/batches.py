@@ -13,6 +13,10 @@ from db.session import connect, engine
 
 SCHEMA = "ingested"
 QUARANTINE = "_quarantine"
+_VALUES = f"""
+SELECT r."{{column}}" FROM {SCHEMA}."{{table}}" r JOIN batches b ON b.load_id = r._dlt_load_id
+WHERE b.status = 'loaded' AND b.source IS DISTINCT FROM :but AND r."{{column}}" = ANY(:wanted)
+"""  # noqa: S608 - names out of the use case
 _b = batches.c
 
 
@@ -67,6 +71,16 @@ def is_complete(url: str, load_id: str) -> bool:
             return False
         query = text(f"SELECT count(*) FROM {SCHEMA}._dlt_loads WHERE load_id = :id AND status = 0")  # noqa: S608
         return bool(connection.execute(query, {"id": load_id}).scalar_one())
+
+
+def values(url: str, use_case: str, but: str | None, column: str, wanted: list[Any]) -> set[Any]:
+    """Which of the values stand in a column of rows that count; those of the source `but` are left out."""
+    with connect(url) as connection:
+        if not _exists(connection, use_case):
+            return set()
+        query = text(_VALUES.format(column=column, table=use_case))
+        found = connection.execute(query, {"but": but, "wanted": wanted})
+        return set(found.scalars())
 
 
 def count(url: str, batch: Recorded) -> None:

@@ -25,10 +25,10 @@ class Chunk(NamedTuple):
     rows: pa.Table
 
 
-def of_objects(origin: str, objects: Iterable[Mapping[str, Any]]) -> Iterator[Chunk]:
-    """Rows as JSON or a driver gives them; a column that some lack is null there."""
+def of_objects(origin: str, objects: Iterable[Mapping[str, Any]], size: int | None = None) -> Iterator[Chunk]:
+    """Rows as JSON gives them, `size` at once; a column that some lack is null there."""
     waiting = iter(objects)
-    while rows := list(islice(waiting, OBJECTS)):
+    while rows := list(islice(waiting, size or OBJECTS)):
         names = list(dict.fromkeys(name for row in rows for name in row))
         yield Chunk(origin, names, pa.table({name: array([row.get(name) for row in rows]) for name in names}))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,8 +41,17 @@ class Passed(NamedTuple):
 class Door:
     """What one load lets in; it counts what it does not."""
 
-    def __init__(self, case: UseCase, source: Source, known: Sequence[str] | None = None) -> None:
-        """`known` are the columns that the source had so far; None: there was no load."""
+    def __init__(
+        self,
+        case: UseCase,
+        source: Source,
+        known: Sequence[str] | None = None,
+        loaded: Callable[[str, list[Any]], set[Any]] = lambda *_: set(),
+    ) -> None:
+        """`known` are the columns that the source had so far; None: there was no load.
+
+        `loaded` tells of a column that must be unique which values earlier loads have brought.
+        """
         self._case, self._source = case, source
         self._schema: pandera.DataFrameSchema = case.raw_schema()
         self.schema = pa.schema(
@@ -60,6 +69,10 @@ class Door:
         """Columns that no load before had, and that were let pass."""
         self.reasons: Counter[str] = Counter()
         self.rows = 0
+        self._loaded = loaded
+        self._seen: dict[str, set[Any]] = {
+            name: set() for name, column in self._schema.columns.items() if column.unique
+        }
 
     def __call__(self, chunk: Chunk) -> Passed:
         """Judge each row.
@@ -73,6 +86,8 @@ class Door:
         columns = [self._column(chunk, field, why) for field in self.schema]
         rows = pa.table(columns, schema=self.schema)
         self._check(chunk, rows, why)
+        for name, seen in self._seen.items():
+            self._look_for_known(rows[name], name, seen, why)
         reasons = why.texts()
         self.reasons.update(why.counts)
         bad = why.bad
@@ -156,6 +171,14 @@ class Door:
             bad = np.zeros(len(why.bad), dtype=bool)
             bad[judged[group["index"].astype(int)]] = True
             why.some(bad, said)
+
+    def _look_for_known(self, column: pa.ChunkedArray, name: str, seen: set[Any], why: _Reasons) -> None:
+        values = column.to_pylist()
+        known = seen | self._loaded(name, values)
+        bad = np.fromiter((value in known for value in values), dtype=bool, count=len(values)) & ~why.bad
+        if bad.any():
+            why.some(bad, f"{name}: came before, and must be unique")
+        seen.update(value for value, out in zip(values, why.bad, strict=True) if not out)
 
 
 class _Reasons:
@@ -266,20 +289,3 @@ def _type(case: UseCase, name: str, column: Any) -> pa.DataType:
 
 def _examples(values: pa.ChunkedArray, bad: Mask) -> str:
     return ", ".join(repr(value.as_py()) for value in values.filter(pa.array(bad))[:_EXAMPLES])
-
-
-def mapped(door: Door, chunk: Chunk) -> list[dict[str, str]]:
-    """How each column of the use case is filled by a chunk, for a person to look at."""
-    found = []
-    for field in door.schema:
-        name = door.columns[field.name]
-        there = name in chunk.rows.column_names
-        found.append(
-            {
-                "column": field.name,
-                "from": name,
-                "comes_as": str(chunk.rows.schema.field(name).type) if there else "missing",
-                "becomes": str(field.type),
-            }
-        )
-    return found

@@ -75,8 +75,10 @@ def new(found: Sequence[File], loaded: Mapping[str, str]) -> list[File]:
     return [file for file in found if file.name not in loaded]
 
 
-def read(file: File, columns: Sequence[str], scratch: Path) -> Iterator[Chunk]:
-    """The rows of a file; of parquet only the `columns`. `scratch` takes what has to be downloaded whole.
+def read(file: File, columns: Sequence[str], scratch: Path, size: int | None = None) -> Iterator[Chunk]:
+    """The rows of a file, `size` at once; of parquet only the `columns`.
+
+    The folder `scratch` takes what has to be downloaded whole.
 
     Raises:
         DataError: it cannot be read, or is damaged.
@@ -89,9 +91,11 @@ def read(file: File, columns: Sequence[str], scratch: Path) -> Iterator[Chunk]:
         at = path(copy)
     with _reading(at, file) as handle:
         if file.format == "parquet":
-            yield from _parquet(file.at, handle, columns)
+            yield from _parquet(file.at, handle, columns, size or ROWS)
+        elif file.format == "csv":
+            yield from _csv(file.at, handle)
         else:
-            yield from {"csv": _csv, "jsonl": _jsonl}[file.format](file.at, handle)
+            yield from of_objects(file.at, _jsonl(file.at, handle), size)
     if web.is_web(file.at):
         Path(str(at)).unlink()
 
@@ -134,11 +138,11 @@ def _format(source: FileSource, at: str) -> str:
     return found
 
 
-def _parquet(origin: str, handle: IO[bytes], columns: Sequence[str]) -> Iterator[Chunk]:
+def _parquet(origin: str, handle: IO[bytes], columns: Sequence[str], size: int) -> Iterator[Chunk]:
     opened = pq.ParquetFile(handle)
     names = list(opened.schema_arrow.names)
     wanted = [name for name in names if name in set(columns)]
-    for batch in opened.iter_batches(ROWS, columns=wanted):
+    for batch in opened.iter_batches(size, columns=wanted):
         yield Chunk(origin, names, pa.Table.from_batches([batch]))
 
 
@@ -162,20 +166,17 @@ def _csv(origin: str, handle: IO[bytes]) -> Iterator[Chunk]:
         yield Chunk(origin, names, pa.Table.from_batches([batch]))
 
 
-def _jsonl(origin: str, handle: IO[bytes]) -> Iterator[Chunk]:
-    def rows() -> Iterator[dict[str, Any]]:
-        for number, line in enumerate(handle, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"Line {number} of {origin} is no JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise DataError(f"Line {number} of {origin} is no JSON object.")
-            yield row
-
-    yield from of_objects(origin, rows())
+def _jsonl(origin: str, handle: IO[bytes]) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(handle, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"Line {number} of {origin} is no JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise DataError(f"Line {number} of {origin} is no JSON object.")
+        yield row
 
 
 @contextmanager

@@ -7,6 +7,7 @@ at the end and before the next load, whether a batch counts or is given up.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ def _load(
     if replaces:
         _forget(pipeline)
     before = _remembered(pipeline)
-    door = Door(case, named.source, before.get("columns"))
+    loaded = functools.partial(record.values, url, case.name, named.name if replaces else None)
+    door = Door(case, named.source, before.get("columns"), loaded)
     rows = batches.Rows(scratch / "batch.parquet", door.schema, case.moment)
     source = reading(named, door, scratch)
     package = pipeline.extract(_resources(case.name, named, source, door, rows))

@@ -31,22 +31,22 @@ class Reading(Protocol):
         ...
 
 
-def reading(named: Named, door: Door, scratch: Path) -> Reading:
-    """The reading of a source; `scratch` is a folder for what has to lie somewhere meanwhile."""
+def reading(named: Named, door: Door, scratch: Path, size: int | None = None) -> Reading:
+    """The reading of a source, `size` rows at once; `scratch` is a folder for what has to lie somewhere."""
     match named.source:
         case FileSource():
-            return Files(named, named.source, door, scratch)
+            return Files(named, named.source, door, scratch, size)
         case SqlSource():
-            return Sql(named.source)
+            return Sql(named.source, size)
         case RestSource():
-            return Rest(named.source)
+            return Rest(named.source, size)
 
 
 class Files:
     """Those files that were not loaded yet."""
 
-    def __init__(self, named: Named, source: FileSource, door: Door, scratch: Path) -> None:
-        self._named, self._source, self._scratch = named, source, scratch
+    def __init__(self, named: Named, source: FileSource, door: Door, scratch: Path, size: int | None) -> None:
+        self._named, self._source, self._scratch, self._size = named, source, scratch, size
         self._columns = list(door.columns.values())
         self._read: dict[str, dict[str, Any]] = {}
 
@@ -56,7 +56,7 @@ class Files:
         loaded = state.setdefault("files", {})
         for file in files.new(files.there(self._source, self._named.file.parent), loaded):
             count = 0
-            for chunk in files.read(file, self._columns, self._scratch / "downloads"):
+            for chunk in files.read(file, self._columns, self._scratch / "downloads", self._size):
                 count += len(chunk.rows)
                 yield chunk
             loaded[file.name] = file.mark
@@ -70,12 +70,12 @@ class Files:
 class Sql:
     """Rows of a table or a query."""
 
-    def __init__(self, source: SqlSource) -> None:
-        self._source = source
+    def __init__(self, source: SqlSource, size: int | None) -> None:
+        self._source, self._size = source, size
 
     def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
         """The rows from `since` on."""
-        return sql.read(self._source, since, state)
+        return sql.read(self._source, since, state, self._size)
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -85,13 +85,13 @@ class Sql:
 class Rest:
     """Rows of an API's answers."""
 
-    def __init__(self, source: RestSource) -> None:
-        self._source = source
+    def __init__(self, source: RestSource, size: int | None) -> None:
+        self._source, self._size = source, size
 
     def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
         """The rows from `since` on, where the API knows such a thing, else all of them; `state` stays."""
         del state
-        return rest.read(self._source, since)
+        return rest.read(self._source, since, self._size)
 
     @property
     def lineage(self) -> dict[str, Any]:

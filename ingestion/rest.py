@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from dlt.sources.helpers.rest_client.paginators import BasePaginator
 
 _SECONDS = 30
-_TRIES = 6
+_TRIES = 5
 _LONGEST = 120
 """Seconds that it waits before it asks again."""
 
 
-def read(source: RestSource, since: Any) -> Iterator[Chunk]:
-    """The rows of all pages; of those from `since` on alone where the API is told the cursor.
+def read(source: RestSource, since: Any, size: int | None = None) -> Iterator[Chunk]:
+    """The rows of all pages, `size` at once; of those from `since` on alone where the API is told the cursor.
 
     It waits as long as an answer's `Retry-After` says, and asks again when an answer breaks off.
 
@@ -50,7 +50,7 @@ def read(source: RestSource, since: Any) -> Iterator[Chunk]:
         for page in client.paginate("", params=params):
             if bad := next((row for row in page if not isinstance(row, dict)), None):
                 raise DataError(f"{source.url} has no rows at `{source.rows}`, but {type(bad).__name__}.")
-            yield from of_objects(source.url, page)
+            yield from of_objects(source.url, page, size)
     except (RequestException, ValueError) as error:
         raise DataError(f"Cannot read {source.url}: {error}") from error
 

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -74,12 +82,11 @@ class FileSource(Source):
     format: Literal["parquet", "csv", "jsonl"] | None = None
     """None: by the name's ending."""
 
-    @field_validator("since")
-    @classmethod
-    def _has_months(cls, since: str | None, info: Any) -> str | None:
-        if (since is not None) != (MONTH in info.data.get("path", "")):
+    @model_validator(mode="after")
+    def _has_months(self) -> FileSource:
+        if (self.since is not None) != (MONTH in self.path):
             raise ValueError(f"`since` and {MONTH} in `path` go together")
-        return since
+        return self
 
 
 class SqlSource(Source):
@@ -106,11 +113,11 @@ class SqlSource(Source):
             raise ValueError("has a password in it: name a secret instead, `password: NAME`")
         return url
 
-    def statement(self) -> str | None:
-        """The query, or None for a table."""
+    @model_validator(mode="after")
+    def _table_or_query(self) -> SqlSource:
         if (self.table is None) == (self.query is None):
-            raise UsageError("A source of kind sql has either a table or a query.")
-        return self.query
+            raise ValueError("has either a table or a query")
+        return self
 
 
 class Paging(Strict):
@@ -221,10 +228,7 @@ def read(path: Path) -> Named:
     Raises:
         UsageError: it cannot be read, or is wrong; the message names each key.
     """
-    source = parse(path, _SOURCE)
-    if isinstance(source, SqlSource):
-        source.statement()
-    return Named(name=name_of(path), file=path, source=source)
+    return Named(name=name_of(path), file=path, source=parse(path, _SOURCE))
 
 
 def name_of(path: Path) -> str:

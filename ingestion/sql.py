@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Select, column, create_engine, literal_column, select, table, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -19,21 +19,25 @@ from ingestion.secrets import secret
 from ingestion.spec import SqlSource
 
 
-def read(source: SqlSource, since: Any, state: dict[str, Any]) -> Iterator[Chunk]:
-    """The rows, those from `since` on where the source has a cursor; `state` notes whether that has a zone.
+def read(source: SqlSource, since: Any, state: dict[str, Any], size: int | None = None) -> Iterator[Chunk]:
+    """The rows, `size` at once; those from `since` on where the source has a cursor.
+
+    `state` notes whether that is a moment with a zone.
 
     Raises:
         UsageError: the driver is not installed, or the secret is not there.
         DataError: the database cannot be asked.
     """
     with _asking(source):
-        engine = create_engine(_url(source), poolclass=NullPool)
-        with engine.connect().execution_options(stream_results=True, max_row_buffer=OBJECTS) as connection:
+        engine = create_engine(address(source.url, source.password), poolclass=NullPool)
+        with engine.connect().execution_options(
+            stream_results=True, max_row_buffer=size or OBJECTS
+        ) as connection:
             found = connection.execute(_statement(source, _as_it_was(since, state)))
             columns = list(found.keys())
             if twice := sorted({name for name in columns if columns.count(name) > 1}):
                 raise DataError(f"The query has several columns {', '.join(twice)}: name them apart by AS.")
-            for part in found.partitions(OBJECTS):
+            for part in found.partitions(size or OBJECTS):
                 arrays = [array(values) for values in zip(*part, strict=True)]
                 rows = pa.table(arrays, names=columns)
                 _note_zone(source, rows, state)
@@ -68,8 +72,13 @@ def _as_it_was(since: Any, state: dict[str, Any]) -> Any:
     return since
 
 
-def _url(source: SqlSource) -> Any:
-    url = make_url(source.url)
+def address(text: str, password: str | None) -> URL:
+    """A database's URL with the driver that is used for it, and the secret of that name as the password.
+
+    Raises:
+        UsageError: the driver is not installed, or the secret is not there.
+    """
+    url = make_url(text)
     if url.drivername == "mysql":
         url = url.set(drivername="mysql+pymysql")
     try:
@@ -77,9 +86,9 @@ def _url(source: SqlSource) -> Any:
     except (ImportError, NoSuchModuleError) as error:
         raise UsageError(
             f"The driver of {url.drivername}:// is not installed here ({error}). Install it into .venv, or "
-            "export the table to parquet."
+            "take parquet files."
         ) from None
-    return url.set(password=secret(source.password)) if source.password else url
+    return url.set(password=secret(password)) if password else url
 
 
 @contextmanager

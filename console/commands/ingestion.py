@@ -30,6 +30,12 @@ def ingest(
             "--full", help="Load everything, in the place of what was loaded from this source before."
         ),
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Read 100 rows, show how columns map and what is rejected; load nothing."
+        ),
+    ] = False,
 ) -> None:
     """Load what is new at a source, each row once; what breaks the contract goes to quarantine.
 
@@ -37,10 +43,14 @@ def ingest(
     [b]train USE_CASE --source ingested[/b].
 
     Examples: [b]python run.py ingest taxi --from sample[/b] · [b]python run.py ingest taxi --from mine.yaml
-    --full[/b]
+    --check[/b]
     """
     from console import ingestion as console
 
+    if check:
+        found = console.check(call.settings, call.stack, call.progress, use_case, source)
+        call.answer(found, console.check_report)
+        return
     document = console.ingest(call.settings, call.stack, call.progress, use_case, source, full=full)
     call.answer(document, console.report)
 
