@@ -27,6 +27,9 @@ def ingest(
     from ingestion import spec
 
     usecases.load(use_case)
+    from stacks.session import require_local
+
+    require_local(stack, "ingest")
     named = spec.find(use_case, source)
     open_session(settings, stack, progress, tracking=False)
     from pipelines.ingestion import ingest
@@ -48,6 +51,31 @@ def ingest(
         "fingerprint": batch.get("fingerprint"),
         "lineage": batch.get("lineage"),
         "run": done.run.name,
+        "stages": stages(progress),
+    }
+
+
+def export(settings: Settings, stack: str, progress: Progress, use_case: str, sink: str) -> Document:
+    """Write what a sink does not have yet by the pipeline."""
+    import usecases
+    from ingestion import sinks
+    from stacks.session import require_local
+
+    usecases.load(use_case)
+    require_local(stack, "export")
+    name, file, wanted = sinks.read(use_case, sink)
+    open_session(settings, stack, progress, tracking=False)
+    from pipelines.ingestion import export
+
+    with progress.pipeline("export"):
+        run, done = export(use_case, str(file))
+    return {
+        "use_case": use_case,
+        "sink": name,
+        **done,
+        "rows": sum(done["days"].values()),
+        "to": wanted.to.model_dump(exclude={"password"}),
+        "run": run.name,
         "stages": stages(progress),
     }
 
@@ -150,6 +178,21 @@ def report(document: Mapping[str, Any]) -> RenderableType:
         lines += [f"  {count:,} × {escape(reason)}" for reason, count in document["reasons"].items()]
     if document["new_columns"]:
         lines.append(f"New columns, left out: {', '.join(document['new_columns'])}")
+    return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
+
+
+def export_report(document: Mapping[str, Any]) -> RenderableType:
+    """Which days were written."""
+    from rich.console import Group
+
+    from console.reports import times
+
+    name = f"{document['what']} of {document['use_case']} to {document['sink']}"
+    days = document["days"]
+    lines = [
+        f"[bold]{name}[/]: {document['rows']:,} rows of {len(days)} days; {document['there']} were there."
+    ]
+    lines += [f"  {day}: {rows:,}" for day, rows in days.items()]
     return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,22 +57,35 @@ class Rows:
         self.newest: str | None = None
         self._writer = pq.ParquetWriter(file, schema)
         self._schema, self._moment, self._sum = schema, moment, 0
+        # Beside the reading of what comes next: most of this runs outside Python.
+        self._thread = ThreadPoolExecutor(1)
+        self._added: Future[None] | None = None
 
     def add(self, rows: pa.Table) -> None:
         """Take some more of them."""
-        if not len(rows):
-            return
+        self._wait()
+        if len(rows):
+            self._added = self._thread.submit(self._add, rows)
+
+    def close(self) -> str:
+        """No more come; returns the fingerprint."""
+        self._wait()
+        self._thread.shutdown()
+        self._writer.close()
+        return fingerprint(self._schema, self.count, self._sum)
+
+    def _wait(self) -> None:
+        if self._added is not None:
+            self._added.result()
+            self._added = None
+
+    def _add(self, rows: pa.Table) -> None:
         self._writer.write_table(rows)
         self.count += len(rows)
         self._sum += sum_of_rows(rows)
         if self._moment in rows.column_names:
             newest = str(pc.max(rows[self._moment]).as_py())
             self.newest = max(newest, self.newest or newest)
-
-    def close(self) -> str:
-        """No more come; returns the fingerprint."""
-        self._writer.close()
-        return fingerprint(self._schema, self.count, self._sum)
 
 
 def sum_of_rows(rows: pa.Table) -> int:

@@ -1,4 +1,4 @@
-"""Ingest: one step, from what is new at a source to a batch."""
+"""Ingest: one step, from what is new at a source to a batch. Export: one, from the tables to a sink."""
 
 from __future__ import annotations
 
@@ -34,3 +34,22 @@ def ingesting(use_case: str, source: str, full: bool) -> None:
     from steps.ingestion import load
 
     load(use_case, source, full)
+
+
+def export(use_case: str, sink: str) -> tuple[Run, dict[str, Any]]:
+    """Write what a sink does not have yet, by its name or its file; returns `ingestion.sinks.Exported`, too.
+
+    Raises:
+        UsageError: there is no such sink, or it is described wrongly.
+        Busy: another export of the same is under way.
+        DataError: it cannot be written to.
+    """
+    finished = run(f"export_{use_case}", exporting, {"use_case": use_case, "sink": sink})
+    return finished, finished.output("export", "exported")
+
+
+def exporting(use_case: str, sink: str) -> None:
+    """Its one step."""
+    from steps.ingestion import export
+
+    export(use_case, sink)

@@ -39,3 +39,20 @@ def load(use_case: str, source: str, full: bool) -> Annotated[dict[str, Any], "b
         lineage = {name: value for name, value in batch["lineage"].items() if value}
         log_metadata(metadata=lineage, artifact_name="batch", infer_artifact=True)
     return {**batch, "new_columns": loaded.new_columns}
+
+
+# Not cached: what the tables hold is another thing each time.
+@step(enable_cache=False, runtime=StepRuntime.ISOLATED)
+def export(use_case: str, sink: str) -> Annotated[dict[str, Any], "exported"]:
+    """Write the days that a sink does not have as they are."""
+    from db.databases import prepare
+    from db.migrate import upgrade
+    from ingestion import sinks
+    from settings import Settings
+
+    url = prepare(Settings()).modelyard
+    upgrade(url)
+    _, file, wanted = sinks.read(use_case, sink)
+    done = sinks.export(use_case, wanted, url, file.parent)
+    log_metadata({"what": done.what, "days": len(done.days), "rows": sum(done.days.values())})
+    return done.model_dump()

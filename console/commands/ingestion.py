@@ -1,4 +1,4 @@
-"""`ingest` and `sources`: rows from elsewhere into the project's database."""
+"""`ingest`, `sources` and `export`: rows from elsewhere into the project's database, and out of it."""
 
 from __future__ import annotations
 
@@ -64,3 +64,26 @@ def sources(call: Call, use_case: UseCaseName) -> None:
     from console import ingestion as console
 
     call.answer(console.sources(call.settings, use_case), console.sources_report)
+
+
+@command(app)
+def export(
+    call: Call,
+    use_case: UseCaseName,
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--to", metavar="NAME", help="A sink: its name in usecases/USE_CASE/sinks, or a file NAME.yaml."
+        ),
+    ],
+) -> None:
+    """Write predictions, outcomes, checks or decisions elsewhere: parquet files, or another database.
+
+    Day by day, and only days that are not there as they are now; repeated or killed, each row is there once.
+
+    Example: [b]python run.py export taxi --to lake.yaml[/b]
+    """
+    from console import ingestion as console
+
+    document = console.export(call.settings, call.stack, call.progress, use_case, sink)
+    call.answer(document, console.export_report)
