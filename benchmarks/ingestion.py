@@ -76,7 +76,7 @@ def main() -> None:
         from settings import read
 
         rows = repeat(arguments.months, Path(scratch) / "all", arguments.rows)
-        few = repeat(arguments.months, Path(scratch) / "few", arguments.rows // 20)
+        few = repeat(arguments.months, Path(scratch) / "few", arguments.rows // 50)
         load = os.getloadavg()[0]
         try:
             url = prepare(read()).modelyard

@@ -136,7 +136,7 @@ def _state(case: UseCase, loaded: list[Recorded]) -> Document:
     last = loaded[-1]
     newest = max((batch.lineage["newest"] for batch in loaded if batch.lineage["newest"]), default=None)
     return {
-        "loaded_at": last.at,
+        "loaded_at": last.at.isoformat(timespec="seconds"),
         "batches": len(loaded),
         "rows": sum(batch.rows for batch in loaded),
         "rejected": sum(batch.rejected for batch in loaded),
@@ -234,7 +234,7 @@ def sources_report(document: Mapping[str, Any]) -> RenderableType:
         table.add_row(
             each["source"],
             each["kind"],
-            f"{each['loaded_at']:%Y-%m-%d %H:%M}" if each["loaded_at"] else "never",
+            each["loaded_at"] or "never",
             f"{each['batches']:,}",
             f"{each['rows']:,}",
             f"{each['rejected']:,}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,6 +17,12 @@ from errors import Busy
 
 _PAUSE = 0.1
 _TRY = text("SELECT pg_try_advisory_xact_lock(:key)")
+_NAME = text("SELECT set_config('application_name', :who, true)")
+_HOLDER = text(
+    "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+    "WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 0 AND l.objid = :key "
+    "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 # The server may be set to end transactions that stay open; not every version has both settings.
 _NO_TIMEOUT = text(
     "SELECT set_config(name, '0', true) FROM pg_settings "
@@ -47,11 +55,16 @@ def advisory_lock(url: str, name: str, *, wait: bool = False) -> Iterator[None]:
     key = {"key": zlib.crc32(name.encode())}
     with engine(url).connect() as connection:
         while not connection.execute(_TRY, key).scalar_one():
-            connection.rollback()
             if not wait:
-                raise Busy(f"Another process is at it: {name}. Wait for its end, or stop it.")
+                who = connection.execute(_HOLDER, key).scalar()
+                raise Busy(
+                    f"Another process is at it: {name}. Wait for its end, or stop it"
+                    + (f": {who}." if who else ".")
+                )
+            connection.rollback()
             time.sleep(_PAUSE)
         connection.execute(_NO_TIMEOUT)
+        connection.execute(_NAME, {"who": f"process {os.getpid()} on {socket.gethostname()}"})
         try:
             yield
         finally:

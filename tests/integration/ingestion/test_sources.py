@@ -208,5 +208,10 @@ def test_a_look_at_a_source_loads_nothing(store: Store) -> None:
 
 def test_one_load_of_a_use_case_at_a_time_and_the_second_is_told_who(store: Store) -> None:
     store.put("a.csv", PASSENGERS)
-    with advisory_lock(store.url, "ingest titanic"), pytest.raises(Busy, match="ingest titanic"):
+    with (
+        advisory_lock(store.url, "ingest titanic"),
+        pytest.raises(
+            Busy, match=rf"ingest titanic\. Wait for its end, or stop it: process {os.getpid()} on "
+        ),
+    ):
         store.load(store.source())
