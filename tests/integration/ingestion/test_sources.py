@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +21,12 @@ from db.session import advisory_lock
 from errors import Busy, DataError
 from ingestion import spec
 from ingestion.check import check
+from ingestion.load import load
 from tests.integration.ingestion.api import serving
 from tests.integration.ingestion.store import PASSENGERS, Store
 from tests.integration.postgresql import mariadb
+from training import batches as listing
+from training.fingerprint import of_data
 
 IDS = PASSENGERS["PassengerId"].tolist()
 SECRET = "of the tests alone"
@@ -215,3 +220,39 @@ def test_one_load_of_a_use_case_at_a_time_and_the_second_is_told_who(store: Stor
         ),
     ):
         store.load(store.source())
+
+
+def test_batches_may_stay_on_s3(store: Store, bucket: str) -> None:
+    place = UPath(f"{bucket}/batches/titanic")
+    case = usecases.load("titanic")
+    source = spec.find("titanic", str(store.source()))
+    for name, rows in {"a.parquet": PASSENGERS[:500], "b.parquet": PASSENGERS[500:]}.items():
+        store.put(name, rows)
+        assert load(case, source, url=store.url, place=place, home=store.home).batch is not None
+    files = [place / each.file for each in listing.read(place).batches]
+    assert sorted(case.read(files)["PassengerId"]) == IDS
+    assert all(of_data(file).startswith("etag:") for file in files)
+
+
+def test_a_connection_that_is_lost_ends_the_load_and_the_next_one_does_it(store: Store) -> None:
+    source = store.source()
+    store.put("a.parquet", PASSENGERS[:100])
+    store.load(source)
+    store.put("b.parquet", PASSENGERS[100:])
+    engine = create_engine(store.url, poolclass=NullPool)
+    waiting = text(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with engine.connect() as blocking, engine.connect() as looking, ThreadPoolExecutor(1) as thread:
+        looking = looking.execution_options(isolation_level="AUTOCOMMIT")
+        blocking.execute(text("LOCK TABLE ingested.titanic"))
+        loading = thread.submit(store.load, source)
+        deadline = time.monotonic() + 60
+        while (pid := looking.execute(waiting).scalar()) is None and not loading.done():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        looking.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        with pytest.raises(DataError, match="nothing of it counts"):
+            loading.result()
+    assert store.load(source).batch is not None
+    store.check_whole(IDS)
