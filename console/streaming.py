@@ -1,15 +1,17 @@
-"""`stream`: a worker of a stream, from what is set to its end."""
+"""`stream`: a worker of a stream, from what is set to its end; `replay-trips`: what it has to do."""
 
 from __future__ import annotations
 
 import logging
+import math
+import re
 import signal
 import sys
 import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from errors import ReleaseError
+from errors import ReleaseError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,9 +69,7 @@ def stream(
     usecases.contract_of(use_case)
     of_late = timedelta(seconds=seconds(window))
     _log()
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = _stopping()
     with progress.stage("Kafka"):
         configuration = broker.configuration(settings)
         broker.reach(configuration)
@@ -112,6 +112,72 @@ def report(document: Mapping[str, Any]) -> RenderableType:
     """What became of the events."""
     told = ", ".join(f"{document[name]:,} {name}" for name in ("predicted", "repeated", "outcome", "refused"))
     return f"[bold]{document['use_case']}[/] as {document['group']}: {told}."
+
+
+def replay_trips(
+    settings: Settings,
+    progress: Progress,
+    use_case: str,
+    topics: Topics,
+    speed: str,
+    source: str | None,
+    months: str | None,
+    count: int | None,
+) -> Document:
+    """Send a use case's rows as events until all are sent, or until SIGTERM or Ctrl-C.
+
+    Raises:
+        UsageError: there is no such use case, source or speed, or it doesn't know when its rows happened.
+        BrokerError: the broker does not answer, or refuses.
+        DataError: there are no such rows.
+    """
+    from dataclasses import asdict
+
+    import broker
+    import usecases
+    from streaming.replay import send, timeline
+    from training.months import expand
+
+    case, times = usecases.load(use_case), _speed(speed)
+    stopping = _stopping()
+    with progress.stage("Kafka"):
+        configuration = broker.configuration(settings)
+        broker.reach(configuration)
+        broker.make_topics(configuration, [topics.requests, topics.outcomes])
+    with progress.stage("rows"):
+        chosen = source or next(iter(case.sources))
+        files = case.locate(chosen, expand(months) if months else None, settings.home / "downloads")
+        rows = case.clean(case.read(files)).frame
+        if case.moment is not None and count is not None:
+            rows = rows.nsmallest(count, case.moment)
+    with progress.stage("send"):
+        sent = send(configuration, topics, timeline(case, rows), times, stopping)
+    return {"use_case": use_case, "source": chosen, "speed": speed, **asdict(sent)}
+
+
+def report_replay(document: Mapping[str, Any]) -> RenderableType:
+    """How much was sent."""
+    return (
+        f"[bold]{document['use_case']}[/]: {document['requests']:,} requests and {document['outcomes']:,} "
+        f"outcomes in {document['seconds']:.1f} s."
+    )
+
+
+def _speed(text: str) -> float:
+    if text == "max":
+        return math.inf
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)x", text)
+    if found is None or not float(found[1]):
+        raise UsageError(f"--speed takes a factor such as 60x, or max; it is {text!r}.")
+    return float(found[1])
+
+
+def _stopping() -> threading.Event:
+    """What SIGTERM and Ctrl-C set."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
 
 
 def _serving(url: str, use_case: str) -> str:

@@ -216,6 +216,8 @@ class UseCase:
     """What it must not be used for and what it cannot know; goes on after "Not for"."""
     parity: float
     """By how much a compiled model's prediction may be off the estimator's, on any validation row."""
+    known_at: Callable[[pd.DataFrame], pd.Series] | None = None
+    """Clean rows → the moment at which the target of each was known; None where the rows don't say."""
 
     @property
     def moment(self) -> str | None:

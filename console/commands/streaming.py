@@ -1,4 +1,4 @@
-"""`stream`: score on Kafka."""
+"""`stream` and `replay-trips`: score on Kafka, and send what is to be scored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from console.command import Call, command
-from console.options import UseCaseName
+from console.options import Months, Source, UseCaseName
 
 app = typer.Typer()
 
@@ -84,3 +84,42 @@ def stream(
         window=window,
     )
     call.answer(document, console.report)
+
+
+@command(app, "replay-trips")
+def replay_trips(
+    call: Call,
+    use_case: UseCaseName,
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="60x|max", help="How many times as fast as they happened; max: without waiting."
+        ),
+    ] = "60x",
+    source: Source = None,
+    months: Months = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="At most so many, the earliest first.")] = None,
+    requests: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", show_default="modelyard.NAME.requests", help="Where requests go."),
+    ] = None,
+    outcomes: Annotated[
+        str | None,
+        typer.Option(metavar="TOPIC", show_default="modelyard.NAME.outcomes", help="Where outcomes go."),
+    ] = None,
+) -> None:
+    """Send real rows as events in the order of their time: each request, and later what came true of it.
+
+    A day takes 24 minutes at 60x; pauses of more than six hours are left out. Beside it, [b]stream[/b] scores
+    what is sent, and its gauges show the live error.
+
+    Examples: [b]python run.py replay-trips taxi --speed 60x[/b] · [b]python run.py replay-trips taxi
+    --speed max --rows 10000[/b]
+    """
+    from console import streaming as console
+
+    topics = console.topics_of(use_case, requests=requests, outcomes=outcomes)
+    document = console.replay_trips(
+        call.settings, call.progress, use_case, topics, speed, source, months, rows
+    )
+    call.answer(document, console.report_replay)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from db import embedded
 from tests import kafka
 from tests.integration.streaming.place import place, requests, trips, wait_for
 
 EVENTS, KEYS, KILLS = 100_000, 500, 20
+READS = "Reading"
 
 
 @pytest.mark.slow
@@ -26,11 +27,19 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
         here.release(1)
         bodies = requests(trips())
         events = [(f"k{n % KEYS}", f"e{n}", bodies[n % len(bodies)]) for n in range(EVENTS)]
-        sending = threading.Thread(target=_send, args=(broker.address, here.topic("requests"), events))
-        sending.start()
-        worker = here.start(tmp_path / "log", "--member", "one")
+        producer = Producer(
+            {"bootstrap.servers": broker.address, "enable.idempotence": True}
+            | {"queue.buffering.max.messages": EVENTS}
+        )
+        logs = [tmp_path / "log 0", tmp_path / "log 1"]
+        workers = [here.start(log, "--member", log.name) for log in logs]
         for kill in range(KILLS):
-            before = here.logged()
+            part = slice(kill * EVENTS // KILLS, (kill + 1) * EVENTS // KILLS)
+            for key, event, body in events[part]:
+                producer.produce(here.topic("requests"), body, key, headers={"ce_id": event})
+            # In turns: one starts while the other works.
+            turn, log, before = kill % 2, logs[kill % 2], here.logged()
+            wait_for(lambda log=log: READS in log.read_text(), "a worker at work")
             wait_for(lambda before=before: here.logged() > before, "progress")
             if kill in (5, 12):
                 broker.kill()
@@ -39,11 +48,13 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
                 embedded.stop(here.settings.home)
                 embedded.ensure_running(here.settings.home)
             time.sleep(chance.uniform(0, 0.3))  # at any moment of a batch
-            worker.kill()
-            worker = here.start(tmp_path / "log", "--member", "one")
-        sending.join()
+            workers[turn].kill()
+            log.write_text("")
+            workers[turn] = here.start(log, "--member", log.name)
+        assert producer.flush(60) == 0
         wait_for(lambda: here.logged() >= EVENTS, "the rest")
-        worker.stop()
+        for worker in workers:
+            worker.stop()
         found = here.query("SELECT request_id, count(*) FROM predictions GROUP BY request_id")
         assert len(found) == EVENTS
         assert {count for _, count in found} == {1}
@@ -60,16 +71,3 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
         answers = {dict(m.headers())["ce_id"].decode(): json.loads(m.value()) for m in told}
         logged = here.query("SELECT request_id, output, model_version FROM predictions")
         assert all(answers[event] == output | {"model_version": v} for event, output, v in logged)
-        print(f"{len(told) - EVENTS} predictions were told twice")
-
-
-def _send(address: str, topic: str, events: list[tuple[str, str, bytes]]) -> None:
-    from confluent_kafka import Producer
-
-    producer = Producer(
-        {"bootstrap.servers": address, "enable.idempotence": True, "queue.buffering.max.messages": EVENTS}
-    )
-    for key, event, body in events:
-        producer.produce(topic, body, key, headers={"ce_id": event})
-        producer.poll(0)
-    assert producer.flush(300) == 0
