@@ -27,7 +27,10 @@ class Metrics:
         for result in RESULTS:
             self.events.labels(result)
         self.batch = Histogram(
-            "modelyard_stream_batch_seconds", "Time that a batch takes.", buckets=_BOUNDS, registry=own
+            "modelyard_stream_batch_seconds",
+            "Time to write a batch.",
+            buckets=_BOUNDS,
+            registry=own,
         )
         self.delay = Histogram(
             "modelyard_stream_event_seconds",

@@ -9,16 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg2
 
 from errors import BrokerError
 from serving.log.statements import is_of_content
-from streaming.events import ID, Event, Topics, event
+from streaming.events import Event, Topics, event
 from streaming.scoring import Outcomes, Refusal, Row, Scorer
 from streaming.store import Batch, Moved
+from streaming.telling import Teller
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -35,8 +37,6 @@ IDLE_SECONDS = 0.25
 BROKER_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 REJOIN_SECONDS = 1.0
-_MAX_REASON, _MAX_VALUE = 2_000, 900_000
-"""Characters and bytes of what is refused: it has to find place in a message with what is said of it."""
 _SLICE = 200
 """Events that are taken from librdkafka at once; after each the bytes are counted."""
 
@@ -51,21 +51,29 @@ _CONSUMER = {
     "fetch.max.bytes": 8_388_608,
     "fetch.wait.max.ms": 100,
 }
-_PRODUCER = {
-    "acks": "all",
-    "enable.idempotence": True,
-    "linger.ms": 2,
-    "compression.type": "lz4",
-    "delivery.report.only.error": True,
-    # It goes on trying: what waits for the broker waits in the topic it came from.
-    "message.timeout.ms": 0,
-}
 
 logger = logging.getLogger("modelyard.stream")
 
 
+class Scored(NamedTuple):
+    """Events, and what came of them."""
+
+    events: Sequence[Event]
+    predictions: Sequence[Row]
+    outcomes: Sequence[Row]
+    refused: Sequence[Refusal]
+
+    def of(self, events: Sequence[Event]) -> Scored:
+        """What came of some of them."""
+        there = {id(each) for each in events}
+        rows, known = (
+            [row for row in part if id(row.event) in there] for part in (self.predictions, self.outcomes)
+        )
+        return Scored(events, rows, known, [each for each in self.refused if id(each.event) in there])
+
+
 class Worker:
-    """A member of the group of consumers; everything but the start of another model is its one thread's."""
+    """A member of the group of consumers: one thread reads and scores, another writes the batch before."""
 
     def __init__(
         self,
@@ -89,8 +97,10 @@ class Worker:
         self._scorer, self._outcomes = scorer, outcomes
         self._assigned: list[Place] = []
         self._next: dict[Place, int] | None = None
-        self._trouble: list[Any] = []
         self._last_told = ""
+        self._writer = ThreadPoolExecutor(1, "write")
+        self._writing: Future[None] | None = None
+        self._stopping = threading.Event()
         self._open()
 
     @property
@@ -106,6 +116,7 @@ class Worker:
         """
         from confluent_kafka import KafkaException
 
+        self._stopping = stopping
         try:
             while not stopping.is_set():
                 try:
@@ -118,38 +129,58 @@ class Worker:
                 except KafkaException as error:
                     # The client is done for: what it was is made anew, as if this process had ended.
                     self._tell(f"Joining the group anew: {error.args[0].str()}")
+                    self._finish()
                     self._consumer.close()
                     stopping.wait(REJOIN_SECONDS)
                     self._open()
         finally:
+            self._finish()
+            self._writer.shutdown()
             self._consumer.close()
             self._store.close()
 
     def _open(self) -> None:
-        from confluent_kafka import Consumer, Producer
+        from confluent_kafka import Consumer
 
         kafka = logging.getLogger("modelyard.kafka")
-        writes = {**self._configuration, **_PRODUCER, "on_delivery": self._undelivered}
-        self._assigned, self._next, self._trouble = [], None, []
-        self._producer = Producer(writes, logger=kafka)
+        self._assigned, self._next, self._writing = [], None, None
+        self._teller = Teller(self._configuration, self._topics, self._metrics)
         self._consumer = Consumer({**self._configuration, **_CONSUMER, **self._own}, logger=kafka)
         topics = [self._topics.requests, self._topics.outcomes]
         self._consumer.subscribe(topics, on_assign=self._got, on_revoke=self._gave, on_lost=self._gave)
 
     def _step(self) -> None:
+        """Read and score a batch while the one before is written."""
         if self._next is None:
+            self._written()
             self._settle()
             if self._next is None:
                 self._consumer.poll(IDLE_SECONDS)
                 return
         events = self._gather()
-        if not events or self._next is None:
+        scored = self._score(events) if events and self._next is not None else None
+        self._written()
+        if scored is None or self._next is None:
             return
-        began = time.perf_counter()
-        self._do(events)
-        self._metrics.batch.observe(time.perf_counter() - began)
-        self._metrics.delay.observe(max(0.0, time.time() - min(each.time for each in events)))
+        until = {(each.topic, each.partition): each.offset + 1 for each in events}
+        since = {place: self._next[place] for place in until}
+        self._next |= until
+        self._writing = self._writer.submit(self._write, since, scored)
         self._look_at_lag()
+
+    def _written(self) -> None:
+        """Wait until the batch at work is written; raises what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def _finish(self) -> None:
+        """Let the batch at work end, well or not: what is not written is read again."""
+        if self._writing is not None:
+            wait([self._writing])
+            error = self._writing.exception()
+            if error is not None:
+                logger.warning("A batch is left to the next worker: %s", str(error).strip())
 
     def _gather(self) -> list[Event]:
         """Events of a batch: what is there, or comes within a moment of the first."""
@@ -186,24 +217,23 @@ class Worker:
         self._next = None
         return False
 
-    def _do(self, events: Sequence[Event]) -> None:
+    def _score(self, events: Sequence[Event]) -> Scored:
         scorer = self._scorer()
         self._metrics.version.labels(scorer.endpoint.contract.name).set(scorer.endpoint.version)
         rows, refused = scorer.score([each for each in events if each.topic == self._topics.requests])
         known, untrue = self._outcomes.read([each for each in events if each.topic != self._topics.requests])
-        self._write(events, rows, known, [*refused, *untrue])
+        return Scored(events, rows, known, [*refused, *untrue])
 
-    def _write(
-        self, events: Sequence[Event], rows: Sequence[Row], known: Sequence[Row], refused: Sequence[Refusal]
-    ) -> None:
+    def _write(self, since: dict[Place, int], scored: Scored) -> None:
         """Write what came of events; halved where the database finds fault with what one of them says."""
-        assert self._next is not None
+        began = time.perf_counter()
+        events, rows, known, refused = scored
         until = {(each.topic, each.partition): each.offset + 1 for each in events}
-        batch = Batch({place: self._next[place] for place in until}, until, rows, known)
+        batch = Batch({place: since[place] for place in until}, until, rows, known)
 
         def tell(new: Sequence[Row]) -> Callable[[], None]:
-            self._produce(new, refused)
-            return self._delivered
+            self._teller.tell(new, refused)
+            return lambda: self._teller.delivered(self._stopping)
 
         try:
             new = self._store.write(batch, tell)
@@ -212,51 +242,19 @@ class Worker:
                 raise
             if len(events) == 1:
                 reason = f"The database refuses it: {str(error).splitlines()[0]}"
-                self._write(events, [], [], [Refusal(events[0], reason)])
+                self._write(since, Scored(events, [], [], [Refusal(events[0], reason)]))
                 return
-            for half in (events[: len(events) // 2], events[len(events) // 2 :]):
-                there = {id(each) for each in half}
-                parts = ([one for one in all_ if id(one.event) in there] for all_ in (rows, known, refused))
-                self._write(half, *parts)  # type: ignore[arg-type]
+            middle = len(events) // 2
+            for half in (events[:middle], events[middle:]):
+                self._write(since, scored.of(half))
             return
-        self._next.update(until)
+        since |= until
         counts = (new, len(rows) - new, len(known), len(refused))
         for result, count in zip(("predicted", "repeated", "outcome", "refused"), counts, strict=True):
             self._metrics.events.labels(result).inc(count)
+        self._metrics.batch.observe(time.perf_counter() - began)
+        self._metrics.delay.observe(max(0.0, time.time() - min(each.time for each in events)))
         self._commit(until)
-
-    def _produce(self, rows: Iterable[Row], refused: Iterable[Refusal]) -> None:
-        produce = self._producer.produce
-        for row in rows:
-            produce(self._topics.predictions, row.answer, row.event.key, headers={ID: row.event.id})
-        for refusal in refused:
-            of = refusal.event
-            place = {"topic": of.topic, "partition": str(of.partition), "offset": str(of.offset)}
-            headers: dict[str, str | bytes | None] = {"reason": refusal.reason[:_MAX_REASON], **place}
-            if of.id:
-                headers[ID] = of.id
-            produce(self._topics.refused, of.value[:_MAX_VALUE], of.key, headers=headers)
-
-    def _delivered(self) -> None:
-        """Wait until the broker has all that was produced."""
-        from confluent_kafka import KafkaException
-
-        told = False
-        while left := self._producer.flush(BROKER_SECONDS):
-            self._metrics.waiting.labels("broker").set(1)
-            if not told:
-                logger.warning("Waiting for the broker to take %d messages", left)
-                told = True
-        self._metrics.waiting.labels("broker").set(0)
-        if self._trouble:
-            error = self._trouble[0]
-            if error.code() in (error._FATAL, error._PURGE_QUEUE):
-                raise KafkaException(error)
-            raise BrokerError(f"Kafka refuses what this worker writes: {error.str()}")
-
-    def _undelivered(self, error: Any, _: Message) -> None:
-        if error is not None:
-            self._trouble.append(error)
 
     def _got(self, consumer: Any, partitions: Sequence[Any]) -> None:
         from confluent_kafka import OFFSET_END, TopicPartition
@@ -268,6 +266,8 @@ class Worker:
         consumer.pause(partitions)
 
     def _gave(self, _: Any, __: Sequence[Any]) -> None:
+        if self._writing is not None:
+            wait([self._writing])  # whoever goes on begins after it
         self._next, self._assigned = None, []
 
     def _settle(self) -> None:

@@ -17,7 +17,8 @@ from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 JARS = Path(__file__).with_suffix(".jars")
 """SHA-256 and path in a Maven repository of each jar of org.apache.kafka:kafka_2.13 and what it needs, as

@@ -70,8 +70,15 @@ class Place:
     def release(self, version: int, candidate: str = "gradient_boosting") -> Packed:
         """What a release leaves behind that a stream looks at: the Bento, and the record."""
         bento = build(self.settings.home / "bentoml", version, candidate)
-        about = {"model_version": version, "bento": bento.tag, "target": "local", "released_by": "tests"}
-        releases.serve(self.url, releases.begin(self.url, use_case="taxi", **about), "http://localhost")
+        number = releases.begin(
+            self.url,
+            use_case="taxi",
+            model_version=version,
+            bento=bento.tag,
+            target="local",
+            released_by="tests",
+        )
+        releases.serve(self.url, number, "http://localhost")
         return bento
 
     def command(self, *options: str) -> list[str]:
@@ -154,7 +161,8 @@ class Worker:
         return dict(json.loads(stdout))
 
     def kill(self) -> None:
-        if self.process.poll() is None:
+        assert self.process.stdout is not None
+        if not self.process.stdout.closed:
             self.process.kill()
             self.process.communicate()
 

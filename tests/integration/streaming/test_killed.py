@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from db import embedded
 from tests import kafka
-from tests.integration.streaming.place import place, requests, trips, wait_for
+from tests.integration.streaming.place import Place, Worker, place, requests, trips, wait_for
 
 EVENTS, KEYS, KILLS = 100_000, 500, 20
 READS = "Reading"
@@ -39,7 +39,7 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
                 producer.produce(here.topic("requests"), body, key, headers={"ce_id": event})
             # In turns: one starts while the other works.
             turn, log, before = kill % 2, logs[kill % 2], here.logged()
-            wait_for(lambda log=log: READS in log.read_text(), "a worker at work")
+            wait_for(lambda turn=turn: _at_work(here, workers, logs, turn), "a worker at work")
             wait_for(lambda before=before: here.logged() > before, "progress")
             if kill in (5, 12):
                 broker.kill()
@@ -53,8 +53,9 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
             workers[turn] = here.start(log, "--member", log.name)
         assert producer.flush(60) == 0
         wait_for(lambda: here.logged() >= EVENTS, "the rest")
-        for worker in workers:
-            worker.stop()
+        for turn in range(2):
+            wait_for(lambda turn=turn: _at_work(here, workers, logs, turn), "a worker at work")
+            workers[turn].stop()
         found = here.query("SELECT request_id, count(*) FROM predictions GROUP BY request_id")
         assert len(found) == EVENTS
         assert {count for _, count in found} == {1}
@@ -71,3 +72,11 @@ def test_no_event_is_lost_or_logged_twice_whoever_is_killed(tmp_path: Path) -> N
         answers = {dict(m.headers())["ce_id"].decode(): json.loads(m.value()) for m in told}
         logged = here.query("SELECT request_id, output, model_version FROM predictions")
         assert all(answers[event] == output | {"model_version": v} for event, output, v in logged)
+
+
+def _at_work(here: Place, workers: list[Worker], logs: list[Path], turn: int) -> bool:
+    """Whether this worker reads; one that ended because the broker was away is started again."""
+    if workers[turn].process.poll() is not None:
+        workers[turn].kill()
+        workers[turn] = here.start(logs[turn], "--member", logs[turn].name)
+    return READS in logs[turn].read_text()
