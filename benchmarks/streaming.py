@@ -1,6 +1,6 @@
 """How fast a stream scores, and how soon: beside the same events asked one by one at the endpoint.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/streaming.py
+    .venv/bin/python -m benchmarks.streaming
 
 It needs Java, and a home in which taxi serves (`python run.py`), whose log it fills; it writes its section of
 docs/benchmarks.md. Its broker, PostgreSQL and what sends run on the same machine as the workers.

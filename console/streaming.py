@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import signal
 import sys
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from errors import ReleaseError, UsageError
@@ -46,8 +48,9 @@ def stream(
     member: str | None,
     metrics_port: int,
     window: str,
+    bento: Path | None = None,
 ) -> Document:
-    """Score what comes until SIGTERM or Ctrl-C.
+    """Score what comes until SIGTERM or Ctrl-C; by the Bento in a folder, or by the one that serves.
 
     Raises:
         UsageError: there is no such use case, no broker is named, or the port for metrics is taken.
@@ -58,6 +61,7 @@ def stream(
     import usecases
     from console.watching import seconds
     from db.migrate import upgrade
+    from serving import endpoint
     from stacks.session import connect
     from streaming import metrics as counts
     from streaming.gauges import Gauges
@@ -77,10 +81,17 @@ def stream(
             configuration, [topics.requests, topics.outcomes, topics.predictions, topics.refused]
         )
     with progress.stage("PostgreSQL"):
-        url = connect(settings).modelyard
-        upgrade(url)
+        if bento is None:
+            url = connect(settings).modelyard
+            upgrade(url)
+        else:
+            url = _log_of_endpoints(settings)
     with progress.stage("model"):
-        model = Following(lambda: _serving(url, use_case), lambda bento: _load(settings, bento))
+        model = (
+            Following(lambda: _serving(url, use_case), lambda tag: _load(settings, tag))
+            if bento is None
+            else Following(lambda: str(bento), lambda folder: endpoint.load(Path(folder) / "src"))
+        )
     for name in made:
         logger.info("Made the topic %s", name)
     metrics = counts.Metrics(use_case)
@@ -102,7 +113,8 @@ def stream(
             model().endpoint.version,
             port,
         )
-        model.start(stopping)
+        if bento is None:
+            model.start(stopping)
         Gauges(url, use_case, lambda: model().endpoint.version, metrics, of_late).start(stopping)
         worker.run(stopping)
     return {"use_case": use_case, "group": consumers, "version": model().endpoint.version, **metrics.counts()}
@@ -190,6 +202,18 @@ def _serving(url: str, use_case: str) -> str:
             f"python run.py release {use_case}"
         )
     return found.bento
+
+
+def _log_of_endpoints(settings: Settings) -> str:
+    """Where endpoints in a cluster log, by their own login; the password in this process's PGPASSWORD."""
+    from sqlalchemy.engine import make_url
+
+    if settings.predictions_url is None:
+        raise UsageError("With --bento the database is the one of MODELYARD_PREDICTIONS_URL; it is not set.")
+    url = make_url(settings.predictions_url.get_secret_value())
+    if url.password:
+        os.environ["PGPASSWORD"] = str(url.password)
+    return url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
 
 
 def _load(settings: Settings, bento: str) -> Endpoint:

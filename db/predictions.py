@@ -30,6 +30,9 @@ _RIGHTS = (
     "GRANT INSERT ON public.predictions TO {role}",
     "GRANT INSERT, SELECT, UPDATE ON public.outcomes TO {role}",
     "GRANT INSERT, SELECT, DELETE ON public.shipped_segments TO {role}",
+    # Streams, which log as endpoints do.
+    "GRANT INSERT, SELECT, UPDATE ON public.stream_places TO {role}",
+    "GRANT INSERT, SELECT ON public.stream_events TO {role}",
     # Databases that were restored have forgotten it.
     "REVOKE ALL ON FUNCTION public.prediction_partition(date) FROM PUBLIC",
     "GRANT EXECUTE ON FUNCTION public.prediction_partition(date) TO {role}",

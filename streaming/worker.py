@@ -269,6 +269,7 @@ class Worker:
         if self._writing is not None:
             wait([self._writing])  # whoever goes on begins after it
         self._next, self._assigned = None, []
+        self._metrics.lag.clear()
 
     def _settle(self) -> None:
         """Read on where the stream is, according to PostgreSQL."""

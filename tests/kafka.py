@@ -27,6 +27,21 @@ REPOSITORY = os.environ.get("MAVEN_CENTRAL", "https://repo1.maven.org/maven2")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "modelyard-tests" / "kafka"
 SECONDS = 60.0
 USER, PASSWORD = "tests", "tests only"
+CLUSTER = "AAAAAAAAAAAAAAAAAAAAAQ"
+PROPERTIES = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "1",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "auto.create.topics.enable": "false",
+}
+"""Of a broker that is alone."""
 
 
 @dataclass
@@ -84,7 +99,7 @@ class Broker:
         """Make the folder a broker's, with one account."""
         (self.folder / "server.properties").write_text(self._properties())
         account = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        arguments = ("--standalone", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-S", account)
+        arguments = ("--standalone", "-t", CLUSTER, "-S", account)
         made = subprocess.run(
             self._java(
                 "kafka.tools.StorageTool", "format", *arguments, "-c", str(self.folder / "server.properties")
@@ -104,19 +119,9 @@ class Broker:
         (controller,) = _free_ports(1)
         listeners = [f"PLAINTEXT://127.0.0.1:{self.port}"]
         properties = {
-            "process.roles": "broker,controller",
-            "node.id": "1",
+            **PROPERTIES,
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SECURE:SASL_SSL",
             "log.dirs": str(self.folder / "data"),
-            "offsets.topic.replication.factor": "1",
-            "offsets.topic.num.partitions": "1",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            "auto.create.topics.enable": "false",
         }
         if self.secure_port is not None:
             listeners.append(f"SECURE://127.0.0.1:{self.secure_port}")

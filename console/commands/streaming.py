@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,6 +59,14 @@ def stream(
         str,
         typer.Option(metavar="90s|10m|1h", help="Time of which the gauges of error and drift are."),
     ] = "1h",
+    bento: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Score by the Bento in this folder, whatever serves, and log to MODELYARD_PREDICTIONS_URL: "
+            "what pods do.",
+        ),
+    ] = None,
 ) -> None:
     """Score requests from a topic of Kafka by the model that serves, until Ctrl-C or SIGTERM.
 
@@ -82,6 +91,7 @@ def stream(
         member=member,
         metrics_port=metrics_port,
         window=window,
+        bento=bento,
     )
     call.answer(document, console.report)
 
