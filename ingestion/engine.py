@@ -19,8 +19,8 @@ from db.databases import text
 if TYPE_CHECKING:
     import dlt
 
-FILE_ROWS = 1_000_000
-"""Rows of one file, which is one transaction of a load."""
+FILE_ROWS = 250_000
+"""Rows of one file, which is one transaction of a load, and lies in memory as a whole meanwhile."""
 _SETTINGS: dict[str, Any] = {
     "runtime": {"dlthub_telemetry": False, "log_level": "ERROR"},
     "normalize": {"parquet_normalizer": {"add_dlt_load_id": True}},

@@ -8,6 +8,7 @@ at the end and before the next load, whether a batch counts or is given up.
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,9 +70,12 @@ def load(
     scratch = home / FOLDER / name
     with advisory_lock(url, f"ingest {case.name}"):
         batches.settle(url, case.name, place)
-        with _in_words(named):
-            pipeline = engine.pipeline(name, url, scratch)
-            loaded = _load(case, named, pipeline, url, place, scratch, run, full)
+        try:
+            with _in_words(named):
+                pipeline = engine.pipeline(name, url, scratch)
+                loaded = _load(case, named, pipeline, url, place, scratch, run, full)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         batches.settle(url, case.name, place)
         if loaded.batch is None:
             return loaded

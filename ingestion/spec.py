@@ -234,8 +234,8 @@ def read(path: Path) -> Named:
 def name_of(path: Path) -> str:
     """What a file's source is called, in tables and messages."""
     name = path.stem
-    if not name.replace("-", "_").isidentifier() or len(name) > 40:
-        raise UsageError(f"{path.name} gives no name: it takes letters, digits, _ and -, 40 of them at most.")
+    if not (name.isascii() and name.isidentifier()) or len(name) > 40:
+        raise UsageError(f"{path.name} gives no name: it takes letters, digits and _, 40 of them at most.")
     return name
 
 

@@ -87,3 +87,5 @@ class Store:
         if ids:
             assert {file.name for file in self.place.iterdir()} >= listed
         assert not record.begun(self.url, "titanic")
+        # What a load worked with takes no room afterwards.
+        assert not list((self.home / "ingestion").iterdir())
