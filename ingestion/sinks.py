@@ -51,7 +51,6 @@ TABLES: Mapping[str, Table] = {
     "checks": models.drift_checks,
     "decisions": models.decisions,
 }
-_RECORD = "_days.json"
 _ROWS = 20_000
 
 
@@ -120,7 +119,7 @@ def export(use_case: str, sink: Sink, url: str, beside: Path) -> Exported:
         DataError: the target cannot be written to.
     """
     table = TABLES[sink.what]
-    target = _target(sink, table, beside)
+    target = _target(sink, use_case, beside)
     with advisory_lock(url, f"export {sink.what} of {use_case} to {sink.to}"):
         there = target.days()
         found = _days(url, table, use_case)
@@ -135,11 +134,12 @@ def export(use_case: str, sink: Sink, url: str, beside: Path) -> Exported:
     return Exported(what=sink.what, days=days, there=len(found) - len(days))
 
 
-def _target(sink: Sink, table: Table, beside: Path) -> _Target:
+def _target(sink: Sink, use_case: str, beside: Path) -> _Target:
+    table = TABLES[sink.what]
     if isinstance(sink.to, SqlTarget):
-        return _Sql(sink.to, table)
+        return _Sql(sink.to, table, use_case)
     text = sink.to.path
-    return _Files(path(text if "://" in text else beside / text), table)
+    return _Files(path(text if "://" in text else beside / text), table, use_case)
 
 
 def _days(url: str, table: Table, use_case: str) -> dict[str, dict[str, Any]]:
@@ -185,23 +185,26 @@ def _plain(value: Any) -> Any:
 
 
 class _Files:
-    def __init__(self, place: UPath, table: Table) -> None:
-        self._place = place
+    def __init__(self, place: UPath, table: Table, use_case: str) -> None:
+        self._place, self._use_case, self._record = place, use_case, f"_days-{use_case}.json"
         self._schema = pa.schema([(column.name, _arrow(column)) for column in table.columns])
 
     def days(self) -> dict[str, dict[str, Any]]:
-        file = self._place / _RECORD
+        file = self._place / self._record
         if kind(file) is None:
             return {}
         with reaching(file):
             return dict(json.loads(file.read_text()))
 
     def write(self, day: str, chunks: Iterator[list[dict[str, Any]]], note: dict[str, Any]) -> None:
-        with self._whole(f"{day}.parquet") as draft, pq.ParquetWriter(draft, self._schema) as writer:
+        with (
+            self._whole(f"{self._use_case}-{day}.parquet") as draft,
+            pq.ParquetWriter(draft, self._schema) as writer,
+        ):
             for rows in chunks:
                 writer.write_table(pa.Table.from_pylist(rows, self._schema))
         noted = {**self.days(), day: note}
-        with self._whole(_RECORD) as draft:
+        with self._whole(self._record) as draft:
             draft.write_text(json.dumps(noted, indent=1))
 
     @contextmanager
@@ -224,7 +227,8 @@ class _Files:
 
 
 class _Sql:
-    def __init__(self, target: SqlTarget, table: Table) -> None:
+    def __init__(self, target: SqlTarget, table: Table, use_case: str) -> None:
+        self._use_case = use_case
         self._at = address(target.url, target.password)
         self._naive = self._at.get_backend_name() in ("mysql", "mariadb")
         metadata = MetaData()
@@ -234,6 +238,7 @@ class _Sql:
         self._days = Table(
             f"{target.table}_days",
             metadata,
+            Column("use_case", String(100), primary_key=True),
             Column("day", String(10), primary_key=True),
             Column("note", Text, nullable=False),
         )
@@ -243,17 +248,24 @@ class _Sql:
         with self._open() as connection:
             # A table of its own transaction: not every database can take one back.
             self._metadata.create_all(connection)
-            return {day: json.loads(note) for day, note in connection.execute(select(self._days)).all()}
+            query = select(self._days.c.day, self._days.c.note).where(self._days.c.use_case == self._use_case)
+            return {day: json.loads(note) for day, note in connection.execute(query).all()}
 
     def write(self, day: str, chunks: Iterator[list[dict[str, Any]]], note: dict[str, Any]) -> None:
         begin = self._moment(datetime.combine(date.fromisoformat(day), time(), UTC))
-        at = self._table.c.at
+        rows_of, noted = self._table.c, self._days.c
+        mine = (
+            rows_of.use_case == self._use_case,
+            rows_of.at >= begin,
+            rows_of.at < begin + timedelta(days=1),
+        )
         with self._open() as connection:
-            connection.execute(delete(self._table).where(at >= begin, at < begin + timedelta(days=1)))
+            connection.execute(delete(self._table).where(*mine))
             for rows in chunks:
                 connection.execute(insert(self._table), self._fitting(rows))
-            connection.execute(delete(self._days).where(self._days.c.day == day))
-            connection.execute(insert(self._days).values(day=day, note=json.dumps(note)))
+            connection.execute(delete(self._days).where(noted.use_case == self._use_case, noted.day == day))
+            values = {"use_case": self._use_case, "day": day, "note": json.dumps(note)}
+            connection.execute(insert(self._days).values(values))
 
     def _fitting(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if not self._naive:

@@ -47,12 +47,12 @@ def predict(store: Store, count: int, at: datetime, use_case: str = "titanic") -
         connection.execute(insert(models.predictions), rows)
 
 
-def sink(store: Store, what: str, **to: Any) -> sinks.Exported:
+def sink(store: Store, what: str, use_case: str = "titanic", **to: Any) -> sinks.Exported:
     file = store.folder.parent / "out.yaml"
     file.write_text(yaml.safe_dump({"what": what, "to": to}))
-    name, path, wanted = sinks.read("titanic", str(file))
+    name, path, wanted = sinks.read(use_case, str(file))
     assert name == "out"
-    return sinks.export("titanic", wanted, store.url, path.parent)
+    return sinks.export(use_case, wanted, store.url, path.parent)
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
@@ -67,9 +67,14 @@ def test_predictions_become_a_parquet_file_for_each_day(
     assert first.days == {"2024-03-01": 1, "2024-03-02": 1}
     assert sink(store, "predictions", kind="files", path=place).days == {}
     predict(store, 5, DAY - timedelta(hours=1))
+    # Another use case has the same folder.
+    assert sink(store, "predictions", use_case="taxi", kind="files", path=place).days == {
+        "2024-03-01": 1,
+        "2024-03-02": 2,
+    }
     again = sink(store, "predictions", kind="files", path=place)
     assert (again.days, again.there) == ({"2024-03-01": 6}, 1)
-    files = [file for file in UPath(place).iterdir() if file.suffix == ".parquet"]
+    files = [file for file in UPath(place).iterdir() if file.name.startswith("titanic-")]
     rows = pd.concat(pd.read_parquet(io.BytesIO(file.read_bytes())) for file in files)
     assert len(rows) == 7
     assert set(rows["inputs"]) == {'{"Age": null, "Sex": "female"}'}
@@ -83,7 +88,7 @@ def test_a_day_that_was_cleaned_away_stays_at_the_sink(store: Store, tmp_path: P
     with connect(store.url) as connection:
         connection.execute(text("DELETE FROM predictions WHERE request_id LIKE '%-0'"))
     assert sink(store, "predictions", **to).days == {}
-    assert len(pd.read_parquet(tmp_path / "out" / "2024-03-01.parquet")) == 2
+    assert len(pd.read_parquet(tmp_path / "out" / "titanic-2024-03-01.parquet")) == 2
 
 
 def test_a_decision_that_ended_meanwhile_is_written_anew_into_a_database(
@@ -92,10 +97,10 @@ def test_a_decision_that_ended_meanwhile_is_written_anew_into_a_database(
     monkeypatch.setenv("MODELYARD_SECRET_OUT", os.environ["PGPASSWORD"])
     to = {"kind": "sql", "url": store.url, "password": "out", "table": "their_decisions"}
     with connect(store.url) as connection:
-        for status in ("begun", "done"):
+        for use_case, status in (("titanic", "begun"), ("titanic", "done"), ("taxi", "done")):
             connection.execute(
                 insert(models.decisions).values(
-                    use_case="titanic",
+                    use_case=use_case,
                     decision="retrain",
                     reasons=["it drifted"],
                     evidence={},
@@ -107,6 +112,7 @@ def test_a_decision_that_ended_meanwhile_is_written_anew_into_a_database(
             )
     assert sink(store, "decisions", **to).days == {"2024-03-01": 2}
     assert sink(store, "decisions", **to).days == {}
+    assert sink(store, "decisions", use_case="taxi", **to).days == {"2024-03-01": 1}
     with connect(store.url) as connection:
         connection.execute(text("UPDATE decisions SET status = 'failed', ended_at = now() WHERE id = 1"))
     assert sink(store, "decisions", **to).days == {"2024-03-01": 2}
@@ -114,6 +120,7 @@ def test_a_decision_that_ended_meanwhile_is_written_anew_into_a_database(
         found = connection.execute(text("SELECT status, reasons, at FROM their_decisions ORDER BY id")).all()
     assert [tuple(row) for row in found] == [
         ("failed", '["it drifted"]', DAY),
+        ("done", '["it drifted"]', DAY),
         ("done", '["it drifted"]', DAY),
     ]
 
