@@ -98,7 +98,7 @@ def _throughput(broker: kafka.Broker, url: str, bodies: Sequence[bytes], workers
     prefix = _topics(broker)
     _send(broker, prefix, bodies, EVENTS)
     with _workers(broker, prefix, workers) as processes:
-        wait_for(lambda: _done(url, prefix) > EVENTS / 5, "a fifth")
+        wait_for(lambda: _done(url, prefix) > EVENTS / 5, "a fifth", 120)
         first, cpu, began = _done(url, prefix), _cpu(processes), time.perf_counter()
         wait_for(lambda: _done(url, prefix) > EVENTS * 4 / 5, "four fifths", 300)
         count, seconds = _done(url, prefix) - first, time.perf_counter() - began

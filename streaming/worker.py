@@ -99,7 +99,7 @@ class Worker:
         self._next: dict[Place, int] | None = None
         self._last_told = ""
         self._writer = ThreadPoolExecutor(1, "write")
-        self._writing: Future[None] | None = None
+        self._writing: Future[dict[Place, int]] | None = None
         self._stopping = threading.Event()
         self._open()
 
@@ -172,7 +172,8 @@ class Worker:
         """Wait until the batch at work is written; raises what went wrong with it."""
         writing, self._writing = self._writing, None
         if writing is not None:
-            writing.result()
+            # By this thread: the other would wait for the consumer while that gives up its partitions.
+            self._commit(writing.result())
 
     def _finish(self) -> None:
         """Let the batch at work end, well or not: what is not written is read again."""
@@ -224,8 +225,11 @@ class Worker:
         known, untrue = self._outcomes.read([each for each in events if each.topic != self._topics.requests])
         return Scored(events, rows, known, [*refused, *untrue])
 
-    def _write(self, since: dict[Place, int], scored: Scored) -> None:
-        """Write what came of events; halved where the database finds fault with what one of them says."""
+    def _write(self, since: dict[Place, int], scored: Scored) -> dict[Place, int]:
+        """Write what came of events; halved where the database finds fault with what one of them says.
+
+        Returns how far the stream is with them.
+        """
         began = time.perf_counter()
         events, rows, known, refused = scored
         until = {(each.topic, each.partition): each.offset + 1 for each in events}
@@ -242,19 +246,18 @@ class Worker:
                 raise
             if len(events) == 1:
                 reason = f"The database refuses it: {str(error).splitlines()[0]}"
-                self._write(since, Scored(events, [], [], [Refusal(events[0], reason)]))
-                return
+                return self._write(since, Scored(events, [], [], [Refusal(events[0], reason)]))
             middle = len(events) // 2
             for half in (events[:middle], events[middle:]):
                 self._write(since, scored.of(half))
-            return
+            return until
         since |= until
         counts = (new, len(rows) - new, len(known), len(refused))
         for result, count in zip(("predicted", "repeated", "outcome", "refused"), counts, strict=True):
             self._metrics.events.labels(result).inc(count)
         self._metrics.batch.observe(time.perf_counter() - began)
         self._metrics.delay.observe(max(0.0, time.time() - min(each.time for each in events)))
-        self._commit(until)
+        return until
 
     def _got(self, consumer: Any, partitions: Sequence[Any]) -> None:
         from confluent_kafka import OFFSET_END, TopicPartition
