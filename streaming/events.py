@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from serving.contract import MAX_BODY_BYTES
 
@@ -31,8 +31,7 @@ class Topics:
     """What cannot be taken, as it came, with the reason in its headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A message, looked at so far as its place, id and time go."""
 
     topic: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import SchemaValidator, core_schema
@@ -14,10 +13,10 @@ from serving.client import words
 from serving.contract import field_errors
 from serving.log.spool import escaped, text_field
 from serving.repeated import repeated
+from streaming.events import Event
 
 if TYPE_CHECKING:
     from serving.endpoint import Endpoint
-    from streaming.events import Event
 
 T = TypeVar("T", bound=BaseModel)
 _SPACES = bytes.maketrans(b"\t\n\r", b"   ")
@@ -31,8 +30,7 @@ class Outcome(BaseModel):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An event that was taken."""
 
     event: Event
@@ -42,8 +40,7 @@ class Row:
     """What is told of it: the prediction; of an outcome nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """An event that cannot be taken."""
 
     event: Event

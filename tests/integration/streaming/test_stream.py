@@ -121,6 +121,22 @@ def test_poison_goes_to_its_topic_and_the_rest_goes_on(here: Place, worker: Work
     assert worker.stop()["predicted"] == 2
 
 
+def test_workers_share_the_partitions_and_hand_them_over_while_they_are_busy(
+    here: Place, worker: Worker, tmp_path: Path
+) -> None:
+    bodies = requests(trips())
+    here.send("requests", [(f"a{n}", body) for n, body in enumerate(bodies)])
+    wait_for(lambda: here.logged() > 0, "a beginning")
+    other = here.start(tmp_path / "other")
+    wait_for(lambda: "Reading 2 partitions" in other.log.read_text(), "its half of requests and outcomes")
+    here.send("requests", [(f"b{n}", body) for n, body in enumerate(bodies)])
+    wait_for(lambda: other.events("predicted") > 0, "its share")
+    done = worker.stop()
+    wait_for(lambda: here.logged() == 2 * len(bodies), "the rest")
+    assert done["predicted"] + other.stop()["predicted"] == 2 * len(bodies)
+    assert done["repeated"] == 0
+
+
 def test_a_release_changes_the_model_between_two_batches(here: Place, worker: Worker) -> None:
     bodies = requests(trips())
     here.send("requests", [(f"a{n}", body) for n, body in enumerate(bodies[:3_000])])
