@@ -1,6 +1,6 @@
 # Every task a developer has; `make help` lists them. Nothing is installed twice.
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage store fast lint types layers lock format docs client libraries images push test-kubernetes clean
+.PHONY: help run test notebook notebook-pages coverage store fast lint types layers lock format docs client libraries images push test-kubernetes clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -14,6 +14,8 @@ PREFIX = $(if $(REGISTRY),$(REGISTRY:/=)/)
 IMAGES := $(PREFIX)modelyard:$(TAG) $(PREFIX)modelyard-serving:$(TAG)
 INSTALLED := .venv/.installed-$(shell cksum requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
 READY := serving/trees/lib/.made
+# What notebooks need beside the rest: put into the same environment, and gone again once requirements.txt changes.
+JUPYTER := $(INSTALLED)-notebooks-$(shell cksum notebooks/requirements.txt 2>/dev/null | tr ' ' '-' | cut -d- -f1)
 
 help:            ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -21,11 +23,17 @@ help:            ## this list
 run: $(READY)    ## the main job: from a clone to a served champion
 	@$(BIN)/python run.py
 
-test: $(READY)   ## lint, types, layers and every test but the store's
+test: $(READY) $(JUPYTER) ## lint, types, layers and every test but the store's
 	@$(MAKE) --no-print-directory lint types layers
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=$(STORE) --durations=25
 
-coverage: $(READY) ## the same tests by lines and branches, which takes half as long again
+notebook: $(READY) $(JUPYTER) ## the notebooks, in JupyterLab
+	PYTHONPATH="$(CURDIR):$(CURDIR)/client" OMP_NUM_THREADS=1 $(BIN)/jupyter lab --notebook-dir notebooks
+
+notebook-pages: $(READY) $(JUPYTER) ## their copies in docs/notebooks, run anew
+	@PYTHONPATH=. $(BIN)/python notebooks/render.py
+
+coverage: $(READY) $(JUPYTER) ## the same tests by lines and branches, which takes half as long again
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=$(STORE) --cov --cov-report=term
 
 store: $(READY)  ## the tests of ZenML's store on PostgreSQL, with only what it needs installed
@@ -67,6 +75,8 @@ lock: $(READY)   ## requirements.in → requirements.txt, every version and hash
 		-o images/platform/requirements.txt
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
 		--custom-compile-command "make lock" serving/trees/requirements.in -o serving/trees/requirements.txt
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --quiet \
+		--custom-compile-command "make lock" notebooks/requirements.in -o notebooks/requirements.txt
 
 libraries: $(READY) ## what predicts trees, compiled from serving/trees/kernel.c for all platforms
 
@@ -90,6 +100,10 @@ clean:           ## stop what runs here and delete the environment and all state
 
 $(READY): serving/trees/kernel.c serving/trees/build.py serving/trees/requirements.txt | $(INSTALLED)
 	@$(BIN)/python serving/trees/build.py
+	@touch $@
+
+$(JUPYTER): notebooks/requirements.txt | $(INSTALLED)
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r notebooks/requirements.txt
 	@touch $@
 
 $(INSTALLED): requirements.txt
