@@ -82,12 +82,13 @@ class Settings(BaseSettings):
     events: SecretStr | None = Field(
         default=None,
         description="Which systems are told of releases, rollbacks and drift, as CloudEvents: URLs of "
-        "webhooks, separated by spaces or lines. Unset: none.",
+        "webhooks, and `kafka:TOPIC` for a topic, separated by spaces or lines. Unset: none.",
     )
     events_key: SecretStr | None = Field(
         default=None,
         validate_default=True,
-        description="What events are signed with: base64 of at least 24 random bytes, as "
+        description="What events are signed with, which those to webhooks have to be: base64 of at least "
+        "24 random bytes, as "
         "`openssl rand -base64 32` makes; several, separated by spaces, while one takes another's place.",
     )
 
@@ -185,9 +186,9 @@ class Settings(BaseSettings):
     @field_validator("events")
     @classmethod
     def _webhooks(cls, urls: SecretStr | None) -> SecretStr | None:
-        for url in urls.get_secret_value().split() if urls else []:
-            if not re.fullmatch(r"https?://[^/\s]+\S*", url):
-                raise ValueError("a target is http://… or https://…")
+        for url in _words(urls):
+            if not re.fullmatch(r"https?://[^/\s]+\S*|kafka:[A-Za-z0-9._-]{1,249}", url):
+                raise ValueError("a target is http://…, https://… or kafka:TOPIC")
         return urls
 
     @field_validator("events_key")
@@ -197,7 +198,7 @@ class Settings(BaseSettings):
 
         if key is not None:
             keys(key.get_secret_value())
-        elif given.data.get("events"):
+        elif any(one.startswith("http") for one in _words(given.data.get("events"))):
             raise ValueError("is needed to sign events with; make one by: openssl rand -base64 32")
         return key
 
@@ -207,6 +208,10 @@ class Settings(BaseSettings):
         if url is not None:
             TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
         return url
+
+
+def _words(setting: SecretStr | None) -> list[str]:
+    return setting.get_secret_value().split() if setting else []
 
 
 def read() -> Settings:

@@ -15,6 +15,7 @@ from db import events as outbox
 from db.session import advisory_lock
 from errors import Busy
 from events import signature
+from events.topic import produce
 
 if TYPE_CHECKING:
     import httpx
@@ -26,6 +27,8 @@ ANSWER_SECONDS = 5.0
 LONGEST_PAUSE = 600.0
 FINAL = frozenset((400, 410, 413, 415, 422))
 """Answers by which a target refuses an event for good; with 401 or 404, say, it may be set up wrongly."""
+TOPIC = "kafka:"
+"""What a target begins with that is a topic of MODELYARD_KAFKA."""
 _LOCK = "events"
 _PAUSE = 0.1
 
@@ -72,7 +75,7 @@ def _sweep(settings: Settings, url: str, deadline: float) -> None:
     made = signature.keys(settings.events_key.get_secret_value()) if settings.events_key else []
     # Daemons: one that hangs on does not keep the process.
     threads = [
-        threading.Thread(target=_bring_all, args=(url, number, target, made, deadline), daemon=True)
+        threading.Thread(target=_bring_all, args=(settings, url, number, target, made, deadline), daemon=True)
         for number, target in enumerate(events.targets(settings))
     ]
     for thread in threads:
@@ -82,21 +85,26 @@ def _sweep(settings: Settings, url: str, deadline: float) -> None:
     outbox.forget(url)
 
 
-def _bring_all(url: str, number: int, target: str, made: list[bytes], deadline: float) -> None:
+def _bring_all(
+    settings: Settings, url: str, number: int, target: str, made: list[bytes], deadline: float
+) -> None:
     try:
         while left := outbox.waiting(url, digest(target)):
             waiting = left[0]
-            if time.monotonic() + max(0.0, waiting.seconds) >= deadline:
+            # However little time there is, what is due is tried once.
+            if waiting.seconds > 0 and time.monotonic() + waiting.seconds >= deadline:
                 return
             # A later one would overtake it.
             time.sleep(max(0.0, waiting.seconds))
-            problem = _bring(target, waiting.event, made)
+            problem = _bring(settings, target, waiting.event, made)
             again = None if problem is None or problem.final else _pause(waiting.attempts, problem.asked)
             outbox.tried(url, waiting.event.number, digest(target), problem and problem.reason, again)
             if problem is not None:
                 said = "refuses" if problem.final else "has not taken"
                 about = (name(number, target), said, waiting.event.type, waiting.event.id, problem.reason)
                 logger.warning("Target %s of events %s %s %s: %s", *about)
+            if time.monotonic() >= deadline:
+                return
     except Exception as error:  # noqa: BLE001 - of the database, which may be away; the events wait there
         logger.warning("Events for target %s wait: %s", name(number, target), type(error).__name__)
 
@@ -124,11 +132,20 @@ def message(event: outbox.Event) -> tuple[dict[str, str], bytes]:
     return made.headers, made.body
 
 
-def _bring(target: str, event: outbox.Event, made: list[bytes]) -> Problem | None:
+def _bring(settings: Settings, target: str, event: outbox.Event, made: list[bytes]) -> Problem | None:
+    headers, body = message(event)
+    if made:
+        headers |= signature.headers(made, event.id, body, int(time.time()))
+    if target.startswith(TOPIC):
+        topic = target.removeprefix(TOPIC)
+        reason = produce(settings, topic, event.subject, headers, body, ANSWER_SECONDS)
+        return None if reason is None else Problem(reason)
+    return _post(target, headers | {"user-agent": "modelyard"}, body)
+
+
+def _post(target: str, headers: dict[str, str], body: bytes) -> Problem | None:
     import httpx
 
-    headers, body = message(event)
-    headers |= signature.headers(made, event.id, body, int(time.time())) | {"user-agent": "modelyard"}
     try:
         # What it says beyond its status is of no interest, and may have no end.
         with httpx.stream("POST", target, content=body, headers=headers, timeout=ANSWER_SECONDS) as response:

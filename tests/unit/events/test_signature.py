@@ -64,3 +64,6 @@ def test_targets_need_a_key_and_are_webhooks(monkeypatch: pytest.MonkeyPatch) ->
         Settings()
     monkeypatch.setenv("MODELYARD_EVENTS", "https://one.example.com http://two/x?y=z")
     assert Settings().events is not None
+    monkeypatch.setenv("MODELYARD_EVENTS", "kafka:models.changed")
+    monkeypatch.delenv("MODELYARD_EVENTS_KEY")
+    assert Settings().events is not None
