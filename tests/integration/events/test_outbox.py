@@ -97,7 +97,7 @@ def test_releases_rollbacks_and_drift_are_told_in_their_order(
     )
     releases.fail(url, failed, "It did not start.")
 
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
 
     told = [
         (one["type"], one["data"].get("model_version"), one["data"].get("before")) for one in receiver.taken
@@ -118,7 +118,7 @@ def test_releases_rollbacks_and_drift_are_told_in_their_order(
     assert abs(datetime.now(UTC) - datetime.fromisoformat(receiver.taken[4]["time"])) < timedelta(minutes=1)
     assert {headers["content-type"] for headers, _ in receiver.requests} == {"application/cloudevents+json"}
 
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
     assert len(receiver.came) == 5
 
 
@@ -140,13 +140,13 @@ def test_what_fails_and_then_hangs_is_tried_again_until_it_takes_the_event(
     woken = threading.Event()
 
     def hang() -> int:
-        woken.wait(20)
+        woken.wait(60)
         return 204
 
     receiver.answers = [500, hang]
     served(url, 1)
     with caplog.at_level(logging.WARNING):
-        delivery.sweep(settings, url, 10)
+        delivery.sweep(settings, url, 60)
     woken.set()
     assert [one["id"] for one in receiver.came] == [receiver.came[0]["id"]] * 3
     assert len(receiver.taken) >= 1
@@ -159,19 +159,18 @@ def test_what_fails_and_then_hangs_is_tried_again_until_it_takes_the_event(
 
 
 def test_a_target_that_is_down_keeps_later_events_in_order_and_others_untouched(
-    url: str, receiver: Receiver, tmp_path: Path, free_port: int
+    url: str, receiver: Receiver, tmp_path: Path, free_port: int, monkeypatch: Any
 ) -> None:
+    monkeypatch.setattr(delivery, "_pause", lambda *_: 600.0)
     both = to(f"http://127.0.0.1:{free_port}/ {receiver.url}", tmp_path)
     served(url, 1)
     served(url, 2)
-    began = time.monotonic()
-    delivery.sweep(both, url, 0.4)
-    assert time.monotonic() - began < 5
+    delivery.sweep(both, url, 60)
     assert len(receiver.taken) == 2
     down = outbox.waiting(url, delivery.digest(events.targets(both)[0]))
     assert [one.attempts for one in down] == [1, 0]
     assert down[0].problem == "cannot be reached: ConnectError"
-    assert 0 < down[0].seconds <= 1
+    assert 500 < down[0].seconds <= 600
 
 
 def test_retry_after_is_waited_for(url: str, receiver: Receiver, settings: Settings) -> None:
@@ -188,8 +187,8 @@ def test_a_refused_event_is_not_sent_again_and_holds_nothing_up(
     receiver.answers = [422]
     served(url, 1)
     served(url, 2)
-    delivery.sweep(settings, url, 10)
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
+    delivery.sweep(settings, url, 60)
     assert [one["data"]["model_version"] for one in receiver.came] == [1, 2]
     assert [one["data"]["model_version"] for one in receiver.taken] == [2]
 
@@ -199,11 +198,11 @@ def test_what_nobody_took_in_three_days_is_given_up(url: str, receiver: Receiver
     served(url, 2)
     with connect(url) as connection:
         connection.execute(text("UPDATE events SET at = now() - interval '73 hours' WHERE number = 1"))
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
     assert [one["data"]["model_version"] for one in receiver.taken] == [2]
     with connect(url) as connection:
         connection.execute(text("UPDATE events SET at = now() - interval '91 days' WHERE number = 2"))
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
     assert [row["number"] for row in outbox.newest(url, 10)] == [1]
 
 
@@ -214,7 +213,7 @@ from pydantic import SecretStr
 from events import delivery
 from settings import Settings
 url, target, key, home = sys.argv[1:]
-delivery.sweep(Settings(home=Path(home), events=SecretStr(target), events_key=SecretStr(key)), url, 10)
+delivery.sweep(Settings(home=Path(home), events=SecretStr(target), events_key=SecretStr(key)), url, 60)
 """
 
 
@@ -225,16 +224,16 @@ def test_killed_while_it_delivers_it_is_delivered_all_the_same_with_one_id(
 
     def hang() -> int:
         arrived.set()
-        woken.wait(20)
+        woken.wait(60)
         return 204
 
     receiver.answers = [hang]
     served(url, 1)
     with _sweeping(url, receiver, tmp_path) as process:
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         process.kill()
     woken.set()
-    delivery.sweep(settings, url, 10)
+    delivery.sweep(settings, url, 60)
     assert len(receiver.came) == 2
     assert receiver.came[0] == receiver.came[1]
     assert outbox.waiting(url, delivery.digest(receiver.url)) == []
@@ -247,7 +246,7 @@ def test_processes_that_deliver_at_once_send_each_event_once(
         served(url, version)
     processes = [_sweeping(url, receiver, tmp_path) for _ in range(3)]
     for process in processes:
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert [one["data"]["model_version"] for one in receiver.came] == [1, 2, 3, 4, 5]
 
 
