@@ -26,6 +26,7 @@ from console.commands import (
     schedules,
     scoring,
     streaming,
+    tools,
     upkeep,
 )
 from console.options import (
@@ -62,6 +63,7 @@ for part in (
     alerts,
     events,
     schedules,
+    tools,
     upkeep,
 ):
     app.add_typer(part.app)
@@ -365,33 +367,6 @@ def stack_show(call: Call) -> None:
     from console.jobs import show_stack as job
 
     call.answer(job(call.settings, call.stack), reports.stack_shown)
-
-
-_TOOL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-
-
-@app.command(context_settings=_TOOL)
-def zenml(context: typer.Context) -> None:
-    """ZenML's own command line, on this project's store.
-
-    Example: [b]python run.py zenml pipeline runs list[/b]
-    """
-    from console.tools import zenml as tool
-
-    shared = context.find_object(dict) or {}
-    call = Call(stack=shared.get("stack") or "local", as_json=False)
-    tool(call.settings, context.args, call.stack)
-
-
-@app.command(context_settings=_TOOL)
-def mlflow(context: typer.Context) -> None:
-    """MLflow's own command line, on this project's store.
-
-    Example: [b]python run.py mlflow experiments search[/b]
-    """
-    from console.tools import mlflow as tool
-
-    tool(Call(stack="local", as_json=False).settings, context.args)
 
 
 def _down(call: Call) -> dict[str, Any]:
