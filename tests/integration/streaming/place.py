@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pandas as pd
 import psutil
 import psycopg2
+import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 import usecases
@@ -196,15 +197,18 @@ def place(home: Path, broker: Broker, prefix: str) -> Iterator[Place]:
     from db import embedded
 
     settings = Settings(home=home)
-    url = prepare(settings).modelyard
-    upgrade(url)
-    made = Place(settings, url, broker, prefix)
-    try:
-        yield made
-    finally:
-        for worker in made.workers:
-            worker.kill()
-        embedded.stop(home)
+    with pytest.MonkeyPatch.context() as patched:
+        # What is in it afterwards is the password of this server; tests that come later have another.
+        patched.delenv("PGPASSWORD", raising=False)
+        url = prepare(settings).modelyard
+        upgrade(url)
+        made = Place(settings, url, broker, prefix)
+        try:
+            yield made
+        finally:
+            for worker in made.workers:
+                worker.kill()
+            embedded.stop(home)
 
 
 def wait_for(found: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:

@@ -198,7 +198,9 @@ def test_a_damaged_backup_changes_nothing(saved: Done, tmp_path: Path) -> None:
     command_line = CommandLine(tmp_path / "home", free_port())
     damaged = tmp_path / "damaged.tar"
     content = bytearray(Path(saved.document["file"]).read_bytes())
-    content[len(content) // 2] ^= 1
+    with tarfile.open(saved.document["file"]) as archive:
+        largest = max(archive.getmembers(), key=lambda member: member.size)
+    content[largest.offset_data + largest.size // 2] ^= 1
     damaged.write_bytes(content)
     try:
         done = command_line("restore", str(damaged))
