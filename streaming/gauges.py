@@ -6,11 +6,16 @@ Read from the log, where all workers' predictions are: each worker says the same
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from sqlalchemy import text
@@ -26,8 +31,9 @@ if TYPE_CHECKING:
     from usecases.base import Array, UseCase
 
 EVERY_SECONDS = 15.0
-KNOWN, COMPARED = 20_000, 5_000
-"""Rows that a look takes at most: the newest outcomes, and predictions drawn at random."""
+KNOWN, NEWEST, COMPARED = 20_000, 50_000, 5_000
+"""Rows that a look takes at most: the newest outcomes; the newest predictions, so that a look costs the same
+however much is logged; and those drawn from these at random."""
 
 _KNOWN = """
 SELECT p.model_version, (p.output ->> :field)::double precision, o.value
@@ -35,6 +41,10 @@ FROM outcomes o JOIN predictions p USING (use_case, request_id, row)
 WHERE o.use_case = :use_case
   AND o.at > (SELECT max(at) FROM outcomes WHERE use_case = :use_case) - :window
 ORDER BY o.at DESC LIMIT :rows
+"""
+
+_BOUND = """
+SELECT at FROM predictions WHERE use_case = :use_case AND at > :since ORDER BY at DESC OFFSET :rows LIMIT 1
 """
 
 logger = logging.getLogger("modelyard.stream")
@@ -65,7 +75,7 @@ def known(url: str, use_case: UseCase, window: timedelta) -> dict[int, tuple[Arr
 def drift(
     url: str, use_case: UseCase, version: int, reference: pd.DataFrame, window: timedelta
 ) -> dict[str, float]:
-    """Column → how far a version's requests of the last `window` are from those that it was judged by.
+    """Column → how far the newest requests of a version in `window` are from those that it was judged by.
 
     Distances are those of `monitor`; nothing of less than its least number of rows.
     """
@@ -73,7 +83,10 @@ def drift(
     from monitoring import window as windows
 
     until = datetime.now(UTC)
-    seen = windows.survey(url, use_case.name, until - window, until)
+    asked = {"use_case": use_case.name, "since": until - window, "rows": NEWEST}
+    with connect(url) as connection:
+        since = connection.execute(text(_BOUND), asked).scalar() or until - window
+    seen = windows.survey(url, use_case.name, since, until)
     if seen is None or version not in seen.rows:
         return {}
     drawn = windows.draw(url, seen, version, use_case.contract.prediction_field, known=False, size=COMPARED)
@@ -91,46 +104,93 @@ def drift(
     return {shift.column: shift.distance for shift in shifts}
 
 
+class Found(NamedTuple):
+    """What a look found."""
+
+    metric: str
+    error: dict[int, float]
+    """Of each model version."""
+    drift: dict[str, float]
+    """Of each column, of the version that scores."""
+    trouble: str | None
+    """Why something is left out."""
+
+
+def look(url: str, use_case: str, version: int, window: timedelta) -> Found:
+    """Live error and drift as they are now, as far as log and registry can be read."""
+    import usecases
+
+    case = usecases.load(use_case)
+    errors: dict[int, float] = {}
+    distances: dict[str, float] = {}
+    trouble = None
+    try:
+        for number, (truth, predictions) in known(url, case, window).items():
+            with suppress(ValueError):  # of one class alone some metrics know nothing
+                errors[number] = float(case.metric.score(truth, predictions))
+        distances = drift(url, case, version, _reference(use_case, version), window)
+    except (ModelyardError, SQLAlchemyError) as error:
+        trouble = str(error)
+    return Found(case.metric.name, errors, distances, trouble)
+
+
 class Gauges:
-    """Looks again and again, in a thread."""
+    """Looks again and again, in a process of its own: a look takes seconds, for which no event waits."""
 
     def __init__(
         self, url: str, use_case: str, version: Callable[[], int], metrics: Metrics, window: timedelta
     ) -> None:
-        self._url, self._use_case, self._version = url, use_case, version
-        self._metrics, self._window = metrics, window
+        self._arguments = (url, use_case, window)
+        self._version, self._metrics = version, metrics
 
     def start(self, stopping: threading.Event) -> None:
         """Begin; what cannot be known is told once, and the gauge left out."""
         threading.Thread(target=self._run, args=(stopping,), name="gauges", daemon=True).start()
 
-    def look(self) -> None:
-        """Set the gauges to what is so now."""
-        import usecases
-
-        case = usecases.load(self._use_case)
-        self._metrics.error.clear()
-        for version, (truth, predictions) in known(self._url, case, self._window).items():
-            try:
-                score = float(case.metric.score(truth, predictions))
-            except ValueError:  # of one class alone some metrics know nothing
-                continue
-            self._metrics.error.labels(str(version), case.metric.name).set(score)
-        version = self._version()
-        distances = drift(self._url, case, version, _reference(self._use_case, version), self._window)
-        self._metrics.drift.clear()
-        for column, distance in distances.items():
-            self._metrics.drift.labels(str(version), column).set(distance)
-
     def _run(self, stopping: threading.Event) -> None:
-        told = ""
+        told, looker = "", None
         while not stopping.wait(EVERY_SECONDS):
+            looker = looker or _looker(self._arguments)
+            trouble: str | None = "the process that looks has ended."
             try:
-                self.look()
-            except (ModelyardError, SQLAlchemyError) as error:
-                if str(error) != told:
-                    told = str(error)
-                    logger.warning("Gauges of error or drift are left out: %s", told.splitlines()[0])
+                looker.send(self._version())
+                found: Found = looker.recv()
+            except (EOFError, OSError):
+                looker = None
+            else:
+                self._show(found)
+                trouble = found.trouble
+            if trouble and trouble != told and not stopping.is_set():
+                told = trouble
+                logger.warning("Gauges of error or drift are left out: %s", told.splitlines()[0])
+
+    def _show(self, found: Found) -> None:
+        self._metrics.error.clear()
+        for version, score in found.error.items():
+            self._metrics.error.labels(str(version), found.metric).set(score)
+        self._metrics.drift.clear()
+        for column, distance in found.drift.items():
+            self._metrics.drift.labels(str(self._version()), column).set(distance)
+
+
+def _looker(arguments: tuple[str, str, timedelta]) -> Connection:
+    """A process that is told a version and answers with what it found; it ends with this one."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=_answer, args=(theirs, *arguments), name="gauges", daemon=True).start()
+    theirs.close()
+    return ours
+
+
+def _answer(connection: Connection, url: str, use_case: str, window: timedelta) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(10)
+    while True:
+        try:
+            version = connection.recv()
+        except EOFError:
+            return
+        connection.send(look(url, use_case, version, window))
 
 
 @lru_cache(maxsize=2)
