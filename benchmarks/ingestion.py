@@ -1,6 +1,6 @@
 """How fast rows come into PostgreSQL: `ingest` beside pandas' `to_sql`, and beside COPY alone as the limit.
 
-    .venv/bin/python benchmarks/ingestion.py --months ../shared/data/green
+    .venv/bin/python benchmarks/ingestion.py --months FOLDER
 
 The months of trips are repeated under other dates until they make ten million rows, as parquet files. Each
 side is a process of its own, one after the other, into a server of their own; all count what is there.
