@@ -51,6 +51,15 @@ class Settings(BaseSettings):
         "`postgresql://modelyard_endpoint:password@host:port/modelyard`; `stacks.platform.migrate` makes "
         "this role, or renews its password. Unset: it makes none.",
     )
+    stream_url: SecretStr | None = Field(
+        default=None,
+        description="How streams in a cluster reach that database: the same, of the user `modelyard_stream`.",
+    )
+    ingestion_url: SecretStr | None = Field(
+        default=None,
+        description="How `ingest` and `export` in a cluster reach it: the same, of the user "
+        "`modelyard_ingestion`.",
+    )
     endpoint_host: str = Field(
         default="127.0.0.1",
         description="Address that local endpoints listen on; 127.0.0.1 keeps them to this machine.",

@@ -205,12 +205,12 @@ def _serving(url: str, use_case: str) -> str:
 
 
 def _log_of_endpoints(settings: Settings) -> str:
-    """Where endpoints in a cluster log, by their own login; the password in this process's PGPASSWORD."""
+    """Where endpoints in a cluster log, by the login of streams; its password is put into PGPASSWORD."""
     from sqlalchemy.engine import make_url
 
-    if settings.predictions_url is None:
-        raise UsageError("With --bento the database is the one of MODELYARD_PREDICTIONS_URL; it is not set.")
-    url = make_url(settings.predictions_url.get_secret_value())
+    if settings.stream_url is None:
+        raise UsageError("With --bento the database is the one of MODELYARD_STREAM_URL; it is not set.")
+    url = make_url(settings.stream_url.get_secret_value())
     if url.password:
         os.environ["PGPASSWORD"] = str(url.password)
     return url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)

@@ -237,6 +237,15 @@ class PredictionLog(Model):
     """How many days of it the nightly backup leaves."""
 
 
+class DatabaseLogins(Model):
+    """With an external PostgreSQL: Secrets with `url`, by which others than endpoints reach `modelyard`."""
+
+    stream: NameOrNone = ""
+    """Of the user `modelyard_stream`, by which streams log; empty: there are none."""
+    ingestion: NameOrNone = ""
+    """Of the user `modelyard_ingestion`, by which pipelines load and export data; empty: they do not."""
+
+
 class Alerts(Model):
     """Who is told of what pipelines do: the URLs of MODELYARD_ALERTS."""
 
@@ -381,6 +390,8 @@ class Values(Model):
     """Systems, told."""
     prediction_log: PredictionLog = PredictionLog()
     """Predictions, logged."""
+    database_logins: DatabaseLogins = DatabaseLogins()
+    """Streams and data."""
     namespaces: Namespaces = Namespaces()
     """Of pipelines and endpoints."""
     pipelines: Place = Place(namespace="modelyard-pipelines")

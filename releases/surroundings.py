@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import make_url
 
-from db import predictions
+from db import roles
 from db.session import advisory_lock
 from errors import DatabaseError
 
@@ -35,8 +35,8 @@ def _login(file: Path, url: str) -> Path:
     with advisory_lock(url, "login of endpoints", wait=True):
         password = _password(file) or secrets.token_urlsafe(32)
         try:
-            predictions.make_role(url, password)
-            login = make_url(url).set(username=predictions.ROLE, password=password)
+            roles.make(url, roles.ENDPOINT, password)
+            login = make_url(url).set(username=roles.ENDPOINT.name, password=password)
         except DatabaseError:  # whoever may not make roles logs as they are
             login = make_url(url).set(password=os.environ.get("PGPASSWORD"))
         draft = file.with_name(f".{file.name}.{os.getpid()}")
@@ -52,4 +52,4 @@ def _password(file: Path) -> str | None:
         known = urlsplit(file.read_text())
     except FileNotFoundError:
         return None
-    return unquote(known.password or "") if known.username == predictions.ROLE else None
+    return unquote(known.password or "") if known.username == roles.ENDPOINT.name else None

@@ -63,7 +63,7 @@ def stream(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Score by the Bento in this folder, whatever serves, and log to MODELYARD_PREDICTIONS_URL: "
+            help="Score by the Bento in this folder, whatever serves, and log to MODELYARD_STREAM_URL: "
             "what pods do.",
         ),
     ] = None,

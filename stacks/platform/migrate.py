@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import make_url
 
 import settings
-from db import databases
+from db import databases, roles
 from errors import DatabaseError, UsageError
 from stacks.platform import credentials, process
 
@@ -54,27 +54,30 @@ def make_tables(settings: Settings, login: Credentials) -> None:
     credentials.teach_zenml(login, found.zenml)
     session.open_tracking(found)
     credentials.teach_mlflow(login, found.mlflow)
-    if settings.predictions_url is not None:
-        _let_endpoints_log(found.modelyard, settings.predictions_url.get_secret_value())
+    for role, address in (
+        (roles.ENDPOINT, settings.predictions_url),
+        (roles.STREAM, settings.stream_url),
+        (roles.INGESTION, settings.ingestion_url),
+    ):
+        if address is not None:
+            _make_role(found.modelyard, role, address.get_secret_value())
 
 
-def _let_endpoints_log(url: str, login: str) -> None:
-    """Make the role of the URL `login`; without one that may make roles, endpoints log nothing, and serve."""
-    from db import predictions
+def _make_role(url: str, role: roles.Role, login: str) -> None:
+    """Make the role of the URL `login`; without one that may make roles, only what needs it does not work."""
     from db.session import advisory_lock
 
     user, password = make_url(login).username, make_url(login).password
-    if user != predictions.ROLE or not password:
+    if user != role.name or not password:
         raise UsageError(
-            "MODELYARD_PREDICTIONS_URL has to be of the user "
-            f"{predictions.ROLE} with a password, postgresql://{predictions.ROLE}:PASSWORD@HOST/modelyard; "
-            f"it is of the user {user}."
+            f"The login of {role.name} has to be of that user with a password, "
+            f"postgresql://{role.name}:PASSWORD@HOST/modelyard; it is of the user {user}."
         )
     try:
-        with advisory_lock(url, "login of endpoints", wait=True):
-            predictions.make_role(url, str(password))
+        with advisory_lock(url, "logins", wait=True):
+            roles.make(url, role, str(password))
     except DatabaseError as error:
-        logger.warning("Endpoints cannot log predictions: %s", error)
+        logger.warning("%s cannot log in: %s", role.name, error)
 
 
 def main() -> None:

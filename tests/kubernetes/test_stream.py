@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from db import roles
 from db.migrate import upgrade
-from db.predictions import make_role
 from releases.kubernetes import image as images
 from settings import PROJECT
 from tests import kafka
@@ -54,7 +54,7 @@ def database(namespaces: tuple[str, str], monkeypatch_module: pytest.MonkeyPatch
     with forwarding(line) as address:
         url = f"postgresql://postgres@{address.removeprefix('http://')}/modelyard"
         upgrade(url)
-        make_role(url, PASSWORD)
+        roles.make(url, roles.STREAM, PASSWORD)
         yield url
 
 
@@ -74,8 +74,8 @@ def stream(namespaces: tuple[str, str], database: str, tmp_path_factory: pytest.
     insecure = found["registry.insecure"] == "true"
     reference = images.publish(bento, serving, insecure=insecure, labels={}).reference
     repository, _, digest = reference.partition("@")
-    url = f"postgresql://modelyard_endpoint:{PASSWORD}@postgresql.{stores}.svc:5432/modelyard"
-    make_secret(here, "modelyard-endpoint-database", url=url)
+    url = f"postgresql://modelyard_stream:{PASSWORD}@postgresql.{stores}.svc:5432/modelyard"
+    make_secret(here, "modelyard-stream-database", url=url)
     make_secret(here, "modelyard-kafka", address=f"kafka.{stores}.svc:9092")
     overlay = {
         "resources": ["stream"],

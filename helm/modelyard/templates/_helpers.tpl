@@ -76,8 +76,22 @@ securityContext:
 {{- define "modelyard.secret.login" }}{{ .Values.login.existingSecret | default (printf "%s-login" .Release.Name) }}{{ end }}
 {{- define "modelyard.secret.keys" }}{{ .Values.keys.existingSecret | default (printf "%s-keys" .Release.Name) }}{{ end }}
 {{- define "modelyard.secret.s3" }}{{ .Values.s3.existingSecret | default (printf "%s-s3" .Release.Name) }}{{ end }}
-{{/* With the URL by which endpoints log predictions; none: they do not. */}}
-{{- define "modelyard.secret.predictions" }}{{ .Values.predictionLog.existingSecret | default (ternary (printf "%s-endpoint-database" .Release.Name) "" .Values.postgresql.enabled) }}{{ end }}
+{{/* Logins to the database that may do one thing, each in a Secret with its URL; with an external PostgreSQL those that you name. */}}
+{{- define "modelyard.logins" -}}
+{{- $own := .Values.postgresql.enabled }}
+{{- $external := dict "endpoint" .Values.predictionLog.existingSecret "stream" .Values.databaseLogins.stream "ingestion" .Values.databaseLogins.ingestion }}
+{{- $variables := dict "endpoint" "MODELYARD_PREDICTIONS_URL" "stream" "MODELYARD_STREAM_URL" "ingestion" "MODELYARD_INGESTION_URL" }}
+{{- range $login, $existing := $external }}
+{{- if or $own $existing }}
+{{ $login }}:
+  secret: {{ $existing | default (printf "%s-%s-database" $.Release.Name $login) | quote }}
+  made: {{ not $existing }}
+  variable: {{ get $variables $login }}
+  # Where pods find the copy.
+  namespace: {{ ternary $.Values.pipelines.namespace $.Values.inference.namespace (eq $login "ingestion") | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
 
 {{- define "modelyard.s3.endpoint" -}}
 {{- if .Values.s3.enabled }}http://{{ .Release.Name }}-s3.{{ .Release.Namespace }}.svc:7070
@@ -106,8 +120,8 @@ securityContext:
 - {name: PGSSLROOTCERT, value: /etc/modelyard/postgresql-ca/ca.crt}
 {{- end }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_DATABASE_URL" (include "modelyard.secret.database" .) (ternary .Values.postgresql.key "url" (ne .Values.postgresql.existingSecret ""))) }}
-{{- with include "modelyard.secret.predictions" . }}
-{{ include "modelyard.fromSecret" (list "MODELYARD_PREDICTIONS_URL" . "url") }}
+{{- range include "modelyard.logins" . | fromYaml }}
+{{ include "modelyard.fromSecret" (list .variable .secret "url") }}
 {{- end }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_PASSWORD" (include "modelyard.secret.login" .) "password") }}
 {{ include "modelyard.fromSecret" (list "MODELYARD_ENCRYPTION_KEY" (include "modelyard.secret.keys" .) "encryption-key") }}

@@ -1,10 +1,8 @@
-"""What endpoints have logged is read and given up by age; their role can log and do nothing else."""
+"""What endpoints have logged is read and given up by age."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -12,17 +10,12 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from sqlalchemy.engine import URL, make_url
 
-from db import databases, dump, embedded, migrate, predictions
+from db import dump, migrate, predictions
 from db.session import connect
-from errors import DatabaseError
-from serving.log.shipper import Shipper
-from serving.log.spool import Spool
 from tests.integration.postgresql import servers
-from tests.integration.postgresql.servers import Server, rows
+from tests.integration.postgresql.servers import rows
 
-PASSWORD = "an'endpoint's \\ p@ssword"
 TODAY = datetime.now(UTC).date()
 
 
@@ -167,90 +160,6 @@ def test_a_backup_has_each_row_once_and_what_is_restored_logs_on(url: str, tmp_p
             assert dump.count(connection) == counted
         _insert(restored, "taxi", _noon(2))
         assert list(predictions.count_by_day(restored, "taxi").values()) == [1, 1, 1]
-
-
-@pytest.fixture(scope="module", params=[16, 18])
-def guarded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of that version that asks for passwords, with the project's database of an ordinary role."""
-    folder = tmp_path_factory.mktemp("server")
-    with servers.running(folder, embedded.programs(request.param), log_statement="all") as guarded:
-        rows(guarded.url(), "CREATE ROLE owner LOGIN CREATEROLE")
-        rows(guarded.url(), f"{databases.create('modelyard')} OWNER owner")
-        access = guarded.data / "pg_hba.conf"
-        access.write_text(
-            "host all modelyard_endpoint 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
-        )
-        rows(guarded.url(), "SELECT pg_reload_conf()")
-        migrate.upgrade(_owner(guarded))
-        predictions.make_role(_owner(guarded), PASSWORD)
-        yield guarded
-
-
-def test_the_endpoints_role_can_log(guarded: Server, tmp_path: Path) -> None:
-    spool, url_file = Spool(tmp_path / "spool", 1_000_000, "taxi"), tmp_path / "url"
-    url_file.write_text(databases.text(_endpoint(guarded)))
-    for _ in range(2):
-        spool.predicted("logged", 0, time.time(), 7, None, b"{}", b"{}", 0.1)
-        spool.outcome("logged", 0, 12.5, time.time())
-    shipper = Shipper(spool, url_file)
-    shipper.start()
-    shipper.close(30)
-    assert shipper.shipped == 4
-    assert [row["value"] for row in predictions.latest(_owner(guarded), "taxi", 5)] == [12.5, 12.5]
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SELECT inputs FROM predictions",
-        f"SELECT inputs FROM predictions_{TODAY:%Y%m%d}",
-        f"INSERT INTO predictions_{TODAY:%Y%m%d} SELECT",
-        "DELETE FROM predictions",
-        "UPDATE predictions SET row = 1",
-        "TRUNCATE outcomes",
-        "SELECT * FROM releases",
-        "CREATE TABLE mine ()",
-        "ALTER FUNCTION prediction_partition(date) OWNER TO modelyard_endpoint",
-    ],
-)
-def test_the_endpoints_role_can_do_nothing_else(guarded: Server, statement: str) -> None:
-    rows(_owner(guarded), "SELECT prediction_partition(%s)", TODAY)
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        rows(databases.text(_endpoint(guarded)), statement)
-
-
-def test_its_password_is_renewed_and_no_log_of_the_server_has_it(guarded: Server) -> None:
-    predictions.make_role(_owner(guarded), "an0ther-one")
-    assert rows(databases.text(_endpoint(guarded).set(password="an0ther-one")), "SELECT 1") == [(1,)]
-    with pytest.raises(psycopg2.OperationalError, match="password"):
-        rows(databases.text(_endpoint(guarded)), "SELECT 1")
-    predictions.make_role(_owner(guarded), PASSWORD)
-    assert rows(databases.text(_endpoint(guarded)), "SELECT 1") == [(1,)]
-    assert "ROLE" in guarded.log()
-    assert "an0ther-one" not in guarded.log()
-
-
-def test_others_cannot_make_partitions(guarded: Server) -> None:
-    rows(guarded.url(), "DROP ROLE IF EXISTS other; CREATE ROLE other LOGIN")
-    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
-        rows(_owner(guarded).replace("owner@", "other@"), "SELECT public.prediction_partition(current_date)")
-
-
-def test_who_may_not_make_roles_is_told_what_helps(guarded: Server) -> None:
-    rows(guarded.url(), "ALTER ROLE owner NOCREATEROLE")
-    try:
-        with pytest.raises(DatabaseError, match="ALTER ROLE owner CREATEROLE"):
-            predictions.make_role(_owner(guarded), PASSWORD)
-    finally:
-        rows(guarded.url(), "ALTER ROLE owner CREATEROLE")
-
-
-def _owner(guarded: Server) -> str:
-    return guarded.url("modelyard").replace("tests@", "owner@")
-
-
-def _endpoint(guarded: Server) -> URL:
-    return make_url(guarded.url("modelyard")).set(username=predictions.ROLE, password=PASSWORD)
 
 
 def _noon(days: int) -> datetime:

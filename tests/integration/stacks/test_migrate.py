@@ -128,7 +128,7 @@ def test_the_login_of_endpoints_is_made_and_its_password_renewed(
         environment | {"MODELYARD_PREDICTIONS_URL": "postgresql://tests:secret@127.0.0.1/modelyard"}
     )
     assert other.returncode == 2
-    assert "has to be of the user modelyard_endpoint" in other.stderr
+    assert "The login of modelyard_endpoint has to be of that user" in other.stderr
     assert "secret" not in other.stderr
 
 
@@ -144,7 +144,7 @@ def test_a_platform_that_may_not_make_roles_goes_on_without_a_log(
         }
     )
     assert done.returncode == 0, done.stderr
-    assert "Endpoints cannot log predictions: platform may not make the role" in done.stderr
+    assert "modelyard_endpoint cannot log in: platform may not make the role" in done.stderr
     assert "ALTER ROLE platform CREATEROLE" in done.stderr
     assert servers.rows(server.url("modelyard"), "SELECT count(*) FROM predictions") == [(0,)]
 

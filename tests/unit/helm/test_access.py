@@ -7,6 +7,8 @@ import json
 from tests import charts
 from tests.charts import EVERY_CASE, INFERENCE, PIPELINES, RELEASE, Object
 
+LOGINS = {"endpoint": INFERENCE, "stream": INFERENCE, "ingestion": PIPELINES}
+
 
 def asked(objects: list[Object], job: str) -> list[Object]:
     container = charts.one(objects, "Job", job)["spec"]["template"]["spec"]["containers"][0]
@@ -23,23 +25,28 @@ def test_every_secret_that_pods_read_is_made_or_is_named_by_the_values(objects: 
             value for value in charts.environment(container).values() if isinstance(value, tuple)
         ]:
             assert secret in existing or key in made[secret]
-    copied = made.keys() & {"modelyard-s3", "modelyard-endpoint-database"}
+    copied = {name for name in made if name.endswith("-database")} - {"modelyard-database"}
+    copied |= made.keys() & {"modelyard-s3"}
     assert ("modelyard-secrets-copy" in jobs) == bool(copied)
 
 
 def test_secrets_are_made_before_pods_and_copied_once_there_is_a_namespace(objects: list[Object]) -> None:
     made = asked(objects, "modelyard-secrets")
     assert {(item["namespace"], item["name"]) for item in made} == {
-        (RELEASE, f"modelyard-{name}") for name in ("database", "login", "keys", "s3", "endpoint-database")
+        (RELEASE, f"modelyard-{name}")
+        for name in ("database", "login", "keys", "s3", *(f"{login}-database" for login in LOGINS))
     }
     copies = {
         (each["namespace"], each["name"]): each["from"] for each in asked(objects, "modelyard-secrets-copy")
     }
     assert copies == {
         (PIPELINES, "modelyard-s3"): {"namespace": RELEASE, "name": "modelyard-s3"},
-        (INFERENCE, "modelyard-endpoint-database"): {
-            "namespace": RELEASE,
-            "name": "modelyard-endpoint-database",
+        **{
+            (namespace, f"modelyard-{login}-database"): {
+                "namespace": RELEASE,
+                "name": f"modelyard-{login}-database",
+            }
+            for login, namespace in LOGINS.items()
         },
     }
     when = {
@@ -63,21 +70,29 @@ def test_whatever_is_a_hook_ends_with_it(objects: list[Object]) -> None:
         assert hook["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation,hook-succeeded"
 
 
-def test_where_all_secrets_exist_no_job_makes_any_and_one_is_copied_to_where_endpoints_find_it() -> None:
+def test_where_all_secrets_exist_no_job_makes_any_and_logins_are_copied_to_where_they_are_needed() -> None:
     values = ("postgresql", "s3", "login", "keys", "predictionLog")
-    objects = charts.render(*(f"{key}.existingSecret=mine-{key.lower()}" for key in values))
+    logins = ("databaseLogins.stream=mine-stream", "databaseLogins.ingestion=mine-ingestion")
+    objects = charts.render(*(f"{key}.existingSecret=mine-{key.lower()}" for key in values), *logins)
     hooks = {
         each["metadata"]["name"]
         for each in objects
         if "helm.sh/hook" in each["metadata"].get("annotations", {})
     }
     assert hooks == {"modelyard-secrets-copy"}
-    (copy,) = asked(objects, "modelyard-secrets-copy")
-    assert (copy["namespace"], copy["name"]) == (INFERENCE, "modelyard-endpoint-database")
-    assert copy["from"] == {"namespace": RELEASE, "name": "mine-predictionlog"}
+    copies = asked(objects, "modelyard-secrets-copy")
+    assert {(copy["namespace"], copy["name"], copy["from"]["name"]) for copy in copies} == {
+        (INFERENCE, "modelyard-endpoint-database", "mine-predictionlog"),
+        (INFERENCE, "modelyard-stream-database", "mine-stream"),
+        (PIPELINES, "modelyard-ingestion-database", "mine-ingestion"),
+    }
     environment = charts.environment(charts.containers(objects)["zenml"])
     named = {value for value in environment.values() if isinstance(value, tuple)}
-    assert {secret for secret, _ in named} == {f"mine-{key.lower()}" for key in values}
+    assert {secret for secret, _ in named} == {
+        *(f"mine-{key.lower()}" for key in values),
+        "mine-stream",
+        "mine-ingestion",
+    }
 
 
 def test_the_secret_with_the_urls_of_alerts_is_copied_to_where_pipelines_find_it() -> None:
@@ -92,6 +107,7 @@ def test_the_secret_with_the_urls_of_alerts_is_copied_to_where_pipelines_find_it
         "secrets": ["create"],
         "secrets=modelyard-s3": ["patch"],
         "secrets=modelyard-alerts": ["patch"],
+        "secrets=modelyard-ingestion-database": ["patch"],
     }
 
 
@@ -101,23 +117,39 @@ def test_endpoints_log_to_an_external_database_only_by_a_secret_of_its_own() -> 
     assert not any(
         each["metadata"]["name"] == "modelyard-secrets-copy" for each in charts.of_kind(external, "Job")
     )
-    logged = charts.render("predictionLog.existingSecret=log", examples=("external-database",))
+    logins = (
+        "predictionLog.existingSecret=log",
+        "databaseLogins.stream=streams",
+        "databaseLogins.ingestion=data",
+    )
+    logged = charts.render(*logins, examples=("external-database",))
     environment = charts.environment(charts.containers(logged)["migrate"])
     assert environment["MODELYARD_PREDICTIONS_URL"] == ("log", "url")
+    assert environment["MODELYARD_STREAM_URL"] == ("streams", "url")
+    assert environment["MODELYARD_INGESTION_URL"] == ("data", "url")
+    copies = {each["from"]["name"]: each["name"] for each in asked(logged, "modelyard-secrets-copy")}
+    assert copies == {
+        "modelyard-s3": "modelyard-s3",
+        "log": "modelyard-endpoint-database",
+        "streams": "modelyard-stream-database",
+        "data": "modelyard-ingestion-database",
+    }
 
 
 def test_who_makes_secrets_may_make_them_and_read_those_that_are_copied(objects: list[Object]) -> None:
     assert rules(objects, "modelyard-secrets") == {"secrets": ["create"]}
-    assert rules(objects, "modelyard-secrets-copy") == {
-        "secrets=modelyard-s3=modelyard-endpoint-database": ["get"]
-    }
+    copied = ("s3", *(f"{login}-database" for login in sorted(LOGINS)))
+    read = "secrets=" + "=".join(f"modelyard-{name}" for name in copied)
+    assert rules(objects, "modelyard-secrets-copy") == {read: ["get"]}
     assert rules(objects, "modelyard-secrets-copy", INFERENCE) == {
         "secrets": ["create"],
         "secrets=modelyard-endpoint-database": ["patch"],
+        "secrets=modelyard-stream-database": ["patch"],
     }
     assert rules(objects, "modelyard-secrets-copy", PIPELINES) == {
         "secrets": ["create"],
         "secrets=modelyard-s3": ["patch"],
+        "secrets=modelyard-ingestion-database": ["patch"],
     }
 
 

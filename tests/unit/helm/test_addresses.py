@@ -44,6 +44,7 @@ def test_a_laptop_finds_all_it_needs_in_one_place() -> None:
         "s3-secret": "modelyard-s3",
         "alerts-secret": "",
         "alerts-key": "urls",
+        "ingestion-secret": "modelyard-ingestion-database",
     }
 
 

@@ -113,6 +113,8 @@ def test_the_environment_is_what_the_image_reads(objects: list[Object]) -> None:
         "MODELYARD_HOME": "/home/modelyard",
         "MODELYARD_DATABASE_URL": ("modelyard-database", "url"),
         "MODELYARD_PREDICTIONS_URL": ("modelyard-endpoint-database", "url"),
+        "MODELYARD_STREAM_URL": ("modelyard-stream-database", "url"),
+        "MODELYARD_INGESTION_URL": ("modelyard-ingestion-database", "url"),
         "MODELYARD_PASSWORD": ("modelyard-login", "password"),
         "MODELYARD_ENCRYPTION_KEY": ("modelyard-keys", "encryption-key"),
         "MODELYARD_SIGNING_KEY": ("modelyard-keys", "signing-key"),
