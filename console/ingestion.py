@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +27,12 @@ def ingest(
     from ingestion import spec
 
     usecases.load(use_case)
-    from stacks.session import require_local
-
-    require_local(stack, "ingest")
     named = spec.find(use_case, source)
     open_session(settings, stack, progress, tracking=False)
     from pipelines.ingestion import ingest
 
     with progress.pipeline("ingest"):
-        # In full: from which folder the command was given does not matter then.
-        done = ingest(use_case, str(named.file) if source.endswith((".yaml", ".yml")) else source, full=full)
+        done = ingest(use_case, named, full=full)
     batch = done.batch
     return {
         "use_case": use_case,
@@ -59,25 +55,57 @@ def export(settings: Settings, stack: str, progress: Progress, use_case: str, si
     """Write what a sink does not have yet by the pipeline."""
     import usecases
     from ingestion import sinks
-    from stacks.session import require_local
 
     usecases.load(use_case)
-    require_local(stack, "export")
-    name, file, wanted = sinks.read(use_case, sink)
+    named = sinks.read(use_case, sink)
     open_session(settings, stack, progress, tracking=False)
     from pipelines.ingestion import export
 
     with progress.pipeline("export"):
-        run, done = export(use_case, str(file))
+        run, done = export(use_case, named)
     return {
         "use_case": use_case,
-        "sink": name,
+        "sink": named.name,
         **done,
         "rows": sum(done["days"].values()),
-        "to": wanted.to.model_dump(exclude={"password"}),
+        "to": named.sink.to.model_dump(exclude={"password"}),
         "run": run.name,
         "stages": stages(progress),
     }
+
+
+def schedule_ingest(
+    settings: Settings, stack: str, progress: Progress, use_case: str, source: str, cron: str
+) -> Document:
+    """Let a cluster load what is new at a source by itself."""
+    import usecases
+    from console.jobs import open_schedules
+    from ingestion import spec
+
+    usecases.load(use_case)
+    named = spec.find(use_case, source)
+    schedules = open_schedules(settings, stack, progress)
+    with progress.stage("schedule"):
+        before = schedules.schedule_ingest(use_case, cron, named)
+    does = f"loads what is new at {named.name} for {use_case}"
+    return {"use_case": use_case, "source": named.name, "cron": cron, "before": before, "does": does}
+
+
+def schedule_export(
+    settings: Settings, stack: str, progress: Progress, use_case: str, sink: str, cron: str
+) -> Document:
+    """Let a cluster write what a sink does not have by itself."""
+    import usecases
+    from console.jobs import open_schedules
+    from ingestion import sinks
+
+    usecases.load(use_case)
+    named = sinks.read(use_case, sink)
+    schedules = open_schedules(settings, stack, progress)
+    with progress.stage("schedule"):
+        before = schedules.schedule_export(use_case, cron, named)
+    does = f"writes {named.sink.what} of {use_case} to {named.name}"
+    return {"use_case": use_case, "sink": named.name, "cron": cron, "before": before, "does": does}
 
 
 def check(settings: Settings, stack: str, progress: Progress, use_case: str, source: str) -> Document:
@@ -93,18 +121,13 @@ def check(settings: Settings, stack: str, progress: Progress, use_case: str, sou
     return {"use_case": use_case, "source": named.name, **check(case, named)}
 
 
-def sources(settings: Settings, use_case: str) -> Document:
+def sources(settings: Settings, stack: str, progress: Progress, use_case: str) -> Document:
     """The sources of a use case, those that come with it and those that were loaded from elsewhere."""
     import usecases
-    from db import batches
-    from db.databases import prepare
-    from db.migrate import upgrade
     from ingestion import spec
 
     case = usecases.load(use_case)
-    url = prepare(settings).modelyard
-    upgrade(url)
-    loaded = batches.loaded(url, use_case)
+    loaded = _loaded(settings, stack, progress, use_case)
     named = {each.name: each.source for each in spec.listed(use_case)}
     names = list(dict.fromkeys([*named, *(batch.source for batch in loaded)]))
     of_each = {name: [batch for batch in loaded if batch.source == name] for name in names}
@@ -122,7 +145,24 @@ def sources(settings: Settings, use_case: str) -> Document:
     }
 
 
-def _state(case: UseCase, loaded: list[Recorded]) -> Document:
+def _loaded(settings: Settings, stack: str, progress: Progress, use_case: str) -> Sequence[Recorded]:
+    from console.releases import is_cluster
+
+    if is_cluster(stack):
+        from ingestion.record import Remote
+
+        open_session(settings, stack, progress)
+        return Remote.of_environment().loaded(use_case)
+    from db import batches
+    from db.databases import prepare
+    from db.migrate import upgrade
+
+    url = prepare(settings).modelyard
+    upgrade(url)
+    return batches.loaded(url, use_case)
+
+
+def _state(case: UseCase, loaded: Sequence[Recorded]) -> Document:
     if not loaded:
         return {
             "loaded_at": None,

@@ -138,7 +138,7 @@ def schedule(
         )
     if window is not None and not watch:
         raise UsageError("--window is for --watch; a training without it takes --months.")
-    schedules = _schedules(settings, stack, progress)
+    schedules = open_schedules(settings, stack, progress)
     with progress.stage("schedule"):
         if watch:
             before = schedules.schedule_watching(
@@ -151,12 +151,16 @@ def schedule(
             before = schedules.schedule_training(
                 use_case, cron, options, release=release, require_approval=settings.require_approval
             )
+    does = f"trains {use_case}" + (" and releases its champion" if release else "")
+    if watch:
+        does = f"checks {use_case}, and retrains and releases it when needed,"
     return {
         "use_case": use_case,
         "cron": cron,
         "before": before,
         "release": release,
         "watch": watch,
+        "does": does,
         "stages": stages(progress),
     }
 
@@ -178,20 +182,38 @@ def scheduled(settings: Settings, stack: str, progress: Progress) -> Document:
     """What a cluster does by itself."""
     from dataclasses import asdict
 
-    return {"schedules": [asdict(each) for each in _schedules(settings, stack, progress).listed()]}
+    return {"schedules": [asdict(each) for each in open_schedules(settings, stack, progress).listed()]}
 
 
-def unschedule(settings: Settings, stack: str, progress: Progress, use_case: str) -> Document:
-    """End what `schedule` began."""
-    schedules = _schedules(settings, stack, progress)
-    cron = schedules.remove(use_case)
+def unschedule(
+    settings: Settings,
+    stack: str,
+    progress: Progress,
+    use_case: str,
+    *,
+    source: str | None = None,
+    sink: str | None = None,
+) -> Document:
+    """End what `schedule` began; or what `ingest --cron` did for a source, or `export --cron` for a sink."""
+    if source and sink:
+        raise UsageError("--from and --to are two schedules: end one after the other.")
+    schedules = open_schedules(settings, stack, progress)
+    if place := source or sink:
+        cron = schedules.remove_moving("ingest" if source else "export", use_case, place)
+    else:
+        cron = schedules.remove(use_case)
     if cron is None:
-        there = ", ".join(each.use_case for each in schedules.listed()) or "none"
-        raise UsageError(f"{use_case} has no schedule; those there are: {there}.")
-    return {"use_case": use_case, "cron": cron}
+        there = ", ".join(each.words for each in schedules.listed()) or "none"
+        raise UsageError(f"{use_case} has no such schedule; those there are: {there}.")
+    return {"use_case": use_case, "place": place, "cron": cron}
 
 
-def _schedules(settings: Settings, stack: str, progress: Progress) -> Any:
+def open_schedules(settings: Settings, stack: str, progress: Progress) -> Any:
+    """What schedules are made with, on a stack of a cluster.
+
+    Raises:
+        UsageError: it is none.
+    """
     session = open_session(settings, stack, progress)
     from pipelines import schedules
 

@@ -62,11 +62,8 @@ def followed(document: Document) -> RenderableType:
 def scheduled(document: Document) -> RenderableType:
     """What a cluster will do by itself from now on."""
     before = f" in place of [bold]{document['before']}[/]" if document["before"] else ""
-    what = f"trains {document['use_case']}" + (" and releases its champion" if document["release"] else "")
-    if document["watch"]:
-        what = f"checks {document['use_case']}, and retrains and releases it when needed,"
     return (
-        f"The cluster {what} at [bold]{document['cron']}[/] (UTC){before}.\n"
+        f"The cluster {document['does']} at [bold]{document['cron']}[/] (UTC){before}.\n"
         "See what becomes of it: python run.py --stack kubernetes schedules"
     )
 
@@ -79,7 +76,7 @@ def schedules(document: Document) -> RenderableType:
     for each in document["schedules"]:
         table.add_row(
             each["use_case"],
-            each["what"],
+            f"{each['what']} {each['place'] or ''}".strip(),
             each["cron"],
             f"{each['since']:%Y-%m-%d %H:%M}",
             each["run"] or "none yet",
@@ -90,7 +87,8 @@ def schedules(document: Document) -> RenderableType:
 
 def unscheduled(document: Document) -> RenderableType:
     """What a cluster no longer does."""
-    return f"The cluster no longer works on {document['use_case']} at [bold]{document['cron']}[/]."
+    what = f"{document['use_case']} ({document['place']})" if document["place"] else document["use_case"]
+    return f"The cluster no longer works on {what} at [bold]{document['cron']}[/]."
 
 
 def release(document: Document) -> RenderableType:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import re
 import signal
 import sys
@@ -206,14 +205,11 @@ def _serving(url: str, use_case: str) -> str:
 
 def _log_of_endpoints(settings: Settings) -> str:
     """Where endpoints in a cluster log, by the login of streams; its password is put into PGPASSWORD."""
-    from sqlalchemy.engine import make_url
+    from db.databases import enter
 
     if settings.stream_url is None:
         raise UsageError("With --bento the database is the one of MODELYARD_STREAM_URL; it is not set.")
-    url = make_url(settings.stream_url.get_secret_value())
-    if url.password:
-        os.environ["PGPASSWORD"] = str(url.password)
-    return url._replace(drivername="postgresql", password=None).render_as_string(hide_password=False)
+    return enter(settings.stream_url)
 
 
 def _load(settings: Settings, bento: str) -> Endpoint:

@@ -16,6 +16,8 @@ from db.session import advisory_lock
 from errors import DatabaseError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from settings import Settings
 
 NAMES = ("zenml", "mlflow", "modelyard")
@@ -66,6 +68,14 @@ def reach(settings: Settings) -> URL:
     if url.password:
         os.environ["PGPASSWORD"] = str(url.password)
     return url._replace(drivername="postgresql", password=None)
+
+
+def enter(login: SecretStr) -> str:
+    """URL of the database that `login` is of, without its password, which is in this process's PGPASSWORD."""
+    url = make_url(login.get_secret_value())
+    if url.password:
+        os.environ["PGPASSWORD"] = str(url.password)
+    return text(url._replace(drivername="postgresql", password=None))
 
 
 def migrated(settings: Settings) -> str | None:

@@ -57,18 +57,19 @@ def load(
     home: Path,
     run: str | None = None,
     full: bool = False,
+    wait: bool = False,
 ) -> Loaded:
     """Load what is new at the source; with `full` everything, in the place of what was loaded from it before.
 
     `url` is of the project's own database, `place` where batches of the use case stay.
 
     Raises:
-        Busy: another load of the use case is under way.
+        Busy: another load of the use case is under way, and this one is not to `wait`.
         DataError: the source cannot be read, or something of it is to be rejected as a whole: nothing counts.
     """
     name = f"{case.name}_{named.name}"
     scratch = home / FOLDER / name
-    with advisory_lock(url, f"ingest {case.name}"):
+    with advisory_lock(url, f"ingest {case.name}", wait=wait):
         batches.settle(url, case.name, place)
         try:
             with _in_words(named):

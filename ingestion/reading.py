@@ -54,7 +54,7 @@ class Files:
         """Files are told apart by name and mark: `since` is always None."""
         assert since is None
         loaded = state.setdefault("files", {})
-        for file in files.new(files.there(self._source, self._named.file.parent), loaded):
+        for file in files.new(files.there(self._source, self._named.beside), loaded):
             count = 0
             for chunk in files.read(file, self._columns, self._scratch / "downloads", self._size):
                 count += len(chunk.rows)

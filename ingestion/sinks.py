@@ -38,7 +38,7 @@ from sqlalchemy.pool import NullPool
 from db import models
 from db.session import advisory_lock, engine
 from errors import DataError
-from ingestion.spec import SECRET, Strict, folder, locate, name_of, parse
+from ingestion.spec import SECRET, Described, Strict, described, folder, locate, parse
 from ingestion.sql import address
 from usecases.files import is_here, kind, path, reaching
 
@@ -100,27 +100,34 @@ class _Target(Protocol):
         ...
 
 
-def read(use_case: str, text: str) -> tuple[str, Path, Sink]:
-    """Name, file and content of the sink called `text`, or in the file `text`.
+class Named(Described):
+    """A sink and the file that it is described in."""
+
+    sink: Sink
+
+
+def read(use_case: str, text: str) -> Named:
+    """The sink called `text`, or in the file `text`.
 
     Raises:
         UsageError: there is none, or it is wrong.
     """
     file = locate(text, folder(use_case, "sinks"))
-    return name_of(file), file, parse(file, TypeAdapter(Sink))
+    return Named(**described(file), sink=parse(file, TypeAdapter(Sink)))
 
 
-def export(use_case: str, sink: Sink, url: str, beside: Path) -> Exported:
+def export(use_case: str, named: Named, url: str, *, wait: bool = False) -> Exported:
     """Write the days that the sink does not have, or not as they are now; `url` is of the project's database.
 
     Raises:
-        Busy: another export of the same is under way.
+        Busy: another export of the same is under way, and this one is not to `wait`.
         UsageError: the secret is not there.
         DataError: the target cannot be written to.
     """
+    sink = named.sink
     table = TABLES[sink.what]
-    target = _target(sink, use_case, beside)
-    with advisory_lock(url, f"export {sink.what} of {use_case} to {sink.to}"):
+    target = _target(sink, use_case, named.beside)
+    with advisory_lock(url, f"export {sink.what} of {use_case} to {sink.to}", wait=wait):
         there = target.days()
         found = _days(url, table, use_case)
         wanted = {

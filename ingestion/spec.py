@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 import usecases
 from errors import UsageError
+from settings import PROJECT
 
 Model = TypeVar("Model")
 Decision = Literal["reject", "quarantine", "ignore"]
@@ -166,13 +167,29 @@ Any_ = Annotated[FileSource | SqlSource | RestSource, Field(discriminator="kind"
 _SOURCE: TypeAdapter[FileSource | SqlSource | RestSource] = TypeAdapter(Any_)
 
 
-class Named(BaseModel):
-    """A source and the file that it is described in."""
+class Described(BaseModel):
+    """Something that has a name and a file which says what it is; it travels to pods as it is."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     file: Path
+    """Of the project relative to it, which in pods lies elsewhere."""
+
+    @property
+    def beside(self) -> Path:
+        """The folder that a relative path begins at."""
+        return (PROJECT / self.file).parent
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether what lies beside it goes to pods with the project's code."""
+        return not self.file.is_absolute()
+
+
+class Named(Described):
+    """A source and the file that it is described in."""
+
     source: Any_
 
     @property
@@ -228,15 +245,19 @@ def read(path: Path) -> Named:
     Raises:
         UsageError: it cannot be read, or is wrong; the message names each key.
     """
-    return Named(name=name_of(path), file=path, source=parse(path, _SOURCE))
+    return Named(**described(path), source=parse(path, _SOURCE))
 
 
-def name_of(path: Path) -> str:
-    """What a file's source is called, in tables and messages."""
+def described(path: Path) -> dict[str, Any]:
+    """Name and file of what a file describes; it is called so in tables and messages.
+
+    Raises:
+        UsageError: the file's name gives none.
+    """
     name = path.stem
     if not (name.isascii() and name.isidentifier()) or len(name) > 40:
         raise UsageError(f"{path.name} gives no name: it takes letters, digits and _, 40 of them at most.")
-    return name
+    return {"name": name, "file": path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path}
 
 
 def parse(path: Path, model: TypeAdapter[Model]) -> Model:

@@ -1,4 +1,4 @@
-"""Trainings, or rounds of the closed loop, that a cluster starts by itself, at most one for each use case."""
+"""What a cluster starts by itself: a use case's one training or closed loop, and its sources and sinks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from errors import UsageError
+from pipelines import ingestion
 from pipelines.retraining import watching
 from pipelines.run import prepare
 
 if TYPE_CHECKING:
     from zenml.models import ScheduleResponse
 
+    from ingestion.sinks import Named as Sink
+    from ingestion.spec import Named as Source
     from pipelines.retraining import Options
 
-_WHAT = ("train", "watch")
+_LEARNING = ("train", "watch")
+_MOVING = ("ingest", "export")
 
 
 @dataclass(frozen=True)
@@ -25,11 +29,19 @@ class Scheduled:
 
     use_case: str
     what: str
-    """`train` or `watch`."""
+    """`train`, `watch`, `ingest` or `export`."""
+    place: str | None
+    """The source or the sink."""
     cron: str
     since: datetime
     run: str | None
     status: str | None
+
+    @property
+    def words(self) -> str:
+        """As a person names it."""
+        way = {"ingest": "from", "export": "to"}.get(self.what)
+        return f"{self.use_case} {way} {self.place}" if way else self.use_case
 
 
 def schedule_training(
@@ -55,7 +67,7 @@ def schedule_training(
         "release": release,
         "require_approval": require_approval,
     }
-    return _schedule("train", use_case, cron, scheduled_training, parameters)
+    return _learn("train", use_case, cron, scheduled_training, parameters)
 
 
 def schedule_watching(
@@ -72,33 +84,89 @@ def schedule_watching(
         "by": "a schedule",
         "require_approval": require_approval,
     }
-    return _schedule("watch", use_case, cron, watching, parameters)
+    return _learn("watch", use_case, cron, watching, parameters)
 
 
-def _schedule(
+def schedule_ingest(use_case: str, cron: str, source: Source) -> str | None:
+    """Load what is new at a source whenever `cron` says so; returns as `schedule_training`.
+
+    Raises:
+        UsageError: the cluster does not take `cron`, or its pods cannot reach the source.
+    """
+    parameters = ingestion.of_ingest(use_case, source) | {"wait": True}
+    return _move("ingest", use_case, source.name, cron, ingestion.ingesting, parameters)
+
+
+def schedule_export(use_case: str, cron: str, sink: Sink) -> str | None:
+    """Write what a sink does not have whenever `cron` says so; returns as `schedule_training`.
+
+    Raises:
+        UsageError: the cluster does not take `cron`, or its pods cannot reach the sink.
+    """
+    parameters = ingestion.of_export(use_case, sink) | {"wait": True}
+    return _move("export", use_case, sink.name, cron, ingestion.exporting, parameters)
+
+
+def _learn(
     what: str, use_case: str, cron: str, definition: Callable[..., None], parameters: dict[str, Any]
 ) -> str | None:
+    _check(cron)
+    before = remove(use_case)
+    _schedule(f"{what}_{use_case}", f"{what}_{use_case}", cron, definition, parameters)
+    return before
+
+
+def _move(
+    what: str,
+    use_case: str,
+    place: str,
+    cron: str,
+    definition: Callable[..., None],
+    parameters: dict[str, Any],
+) -> str | None:
+    _check(cron)
+    before = remove_moving(what, use_case, place)
+    _schedule(f"{what}_{use_case}", _name(what, use_case, place), cron, definition, parameters)
+    return before
+
+
+def _check(cron: str) -> None:
     from zenml.client import Client
-    from zenml.config.schedule import Schedule
 
     from stacks.kubernetes import schedules
 
     orchestrator: Any = Client().active_stack.orchestrator
     schedules.check(orchestrator, cron)
-    before = remove(use_case)
-    name = f"{what}_{use_case}"
-    prepared = prepare(name, definition).with_options(schedule=Schedule(name=name, cron_expression=cron))
-    prepared(**parameters)
-    return before
+
+
+def _schedule(
+    pipeline: str, name: str, cron: str, definition: Callable[..., None], parameters: dict[str, Any]
+) -> None:
+    from zenml.config.schedule import Schedule
+
+    schedule = Schedule(name=name, cron_expression=cron)
+    prepare(pipeline, definition).with_options(schedule=schedule)(**parameters)
 
 
 def remove(use_case: str) -> str | None:
-    """End the schedule of `use_case` and its run under way; returns its cron, or None when there is none."""
+    """End the training or the loop of `use_case`, and its run under way; returns its cron, or None."""
+    return _remove(next(filter(None, (_find(f"{what}_{use_case}") for what in _LEARNING)), None))
+
+
+def remove_moving(what: str, use_case: str, place: str) -> str | None:
+    """End the schedule of a source (`ingest`) or a sink (`export`); returns as `remove`."""
+    return _remove(_find(_name(what, use_case, place)))
+
+
+def _name(what: str, use_case: str, place: str) -> str:
+    return f"{what}_{use_case}@{place}"
+
+
+def _remove(found: ScheduleResponse | None) -> str | None:
     from zenml.client import Client
     from zenml.enums import ExecutionStatus
     from zenml.models import PipelineRunUpdate
 
-    found = next(filter(None, (_find(f"{what}_{use_case}") for what in _WHAT)), None)
     if found is None:
         return None
     client = Client()
@@ -118,14 +186,16 @@ def listed() -> list[Scheduled]:
     client = Client()
     found = []
     for each in client.list_schedules(size=1000, hydrate=True).items:
-        what, _, use_case = each.name.partition("_")
-        if what not in _WHAT:
+        what, _, of = each.name.partition("_")
+        use_case, _, place = of.partition("@")
+        if what not in (*_LEARNING, *_MOVING):
             continue
         runs = client.list_pipeline_runs(schedule_id=each.id, sort_by="desc:created", size=1).items
         found.append(
             Scheduled(
                 use_case=use_case,
                 what=what,
+                place=place or None,
                 cron=str(each.cron_expression),
                 since=each.created,
                 run=runs[0].name if runs else None,

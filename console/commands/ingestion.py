@@ -6,10 +6,20 @@ from typing import Annotated
 
 import typer
 
+from console import reports
 from console.command import Call, command
 from console.options import UseCaseName
+from errors import UsageError
 
 app = typer.Typer()
+
+Cron = Annotated[
+    str | None,
+    typer.Option(
+        help="Let a cluster do it by itself, whenever crontab(5) says so, in UTC: '0 * * * *'; "
+        "`schedules` lists it, `unschedule` ends it."
+    ),
+]
 
 
 @command(app)
@@ -36,6 +46,7 @@ def ingest(
             "--check", help="Read 100 rows, show how columns map and what is rejected; load nothing."
         ),
     ] = False,
+    cron: Cron = None,
 ) -> None:
     """Load what is new at a source, each row once; what breaks the contract goes to quarantine.
 
@@ -43,10 +54,16 @@ def ingest(
     [b]train USE_CASE --source ingested[/b].
 
     Examples: [b]python run.py ingest taxi --from sample[/b] · [b]python run.py ingest taxi --from mine.yaml
-    --check[/b]
+    --check[/b] · [b]python run.py --stack kubernetes ingest taxi --from shop.yaml --cron '0 * * * *'[/b]
     """
     from console import ingestion as console
 
+    if cron and (full or check):
+        raise UsageError("--cron loads what is new: leave out --full and --check.")
+    if cron:
+        done = console.schedule_ingest(call.settings, call.stack, call.progress, use_case, source, cron)
+        call.answer(done, reports.scheduled)
+        return
     if check:
         found = console.check(call.settings, call.stack, call.progress, use_case, source)
         call.answer(found, console.check_report)
@@ -63,7 +80,7 @@ def sources(call: Call, use_case: UseCaseName) -> None:
     """
     from console import ingestion as console
 
-    call.answer(console.sources(call.settings, use_case), console.sources_report)
+    call.answer(console.sources(call.settings, call.stack, call.progress, use_case), console.sources_report)
 
 
 @command(app)
@@ -76,14 +93,20 @@ def export(
             "--to", metavar="NAME", help="A sink: its name in usecases/USE_CASE/sinks, or a file NAME.yaml."
         ),
     ],
+    cron: Cron = None,
 ) -> None:
     """Write predictions, outcomes, checks or decisions elsewhere: parquet files, or another database.
 
     Day by day, and only days that are not there as they are now; repeated or killed, each row is there once.
 
-    Example: [b]python run.py export taxi --to lake.yaml[/b]
+    Examples: [b]python run.py export taxi --to lake.yaml[/b] · [b]python run.py --stack kubernetes export
+    taxi --to lake.yaml --cron '30 2 * * *'[/b]
     """
     from console import ingestion as console
 
+    if cron:
+        done = console.schedule_export(call.settings, call.stack, call.progress, use_case, sink, cron)
+        call.answer(done, reports.scheduled)
+        return
     document = console.export(call.settings, call.stack, call.progress, use_case, sink)
     call.answer(document, console.export_report)

@@ -87,11 +87,23 @@ def schedules(call: Call) -> None:
 
 
 @command(app)
-def unschedule(call: Call, use_case: UseCaseName) -> None:
+def unschedule(
+    call: Call,
+    use_case: UseCaseName,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="That of [b]ingest --cron[/b] from it instead."),
+    ] = None,
+    sink: Annotated[
+        str | None, typer.Option("--to", metavar="NAME", help="That of [b]export --cron[/b] to it instead.")
+    ] = None,
+) -> None:
     """End the schedule of a use case, and its run that is under way.
 
-    Example: [b]python run.py --stack kubernetes unschedule taxi[/b]
+    Examples: [b]python run.py --stack kubernetes unschedule taxi[/b] · [b]python run.py --stack kubernetes
+    unschedule taxi --from shop[/b]
     """
     from console import jobs
 
-    call.answer(jobs.unschedule(call.settings, call.stack, call.progress, use_case), reports.unscheduled)
+    document = jobs.unschedule(call.settings, call.stack, call.progress, use_case, source=source, sink=sink)
+    call.answer(document, reports.unscheduled)

@@ -63,6 +63,8 @@ class Connection(BaseModel):
     alerts_secret: str = ""
     """Secret in the pipelines' namespace with the URLs of those whom pods tell; empty: nobody."""
     alerts_key: str = "urls"
+    ingestion_secret: str = ""
+    """Secret in the pipelines' namespace with the login that loads and exports data; empty: none does."""
 
 
 def read(api: ApiClient, namespace: str) -> Connection:

@@ -1,12 +1,13 @@
 """ZenML's Kubernetes orchestrator with what a cluster demands of our pods; registered as flavor `modelyard`.
 
-It differs from ZenML's own in four things:
+It differs from ZenML's own in five things:
 
 - which cluster: on a person's machine the context that the command was given, in a pod its own cluster;
 - pods start by `entrypoint.py`, which takes half the time;
 - pods find ZenML's server at its address in the cluster, which on a laptop is another;
 - pods of steps have a service account without rights, and resources of their own; the login of the
-  registry, which releases push to, is in the orchestrator's pod alone.
+  registry, which releases push to, is in the orchestrator's pod alone;
+- pods of steps that load or export data have a login to PostgreSQL, and no others.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ from zenml.integrations.kubernetes.pod_settings import KubernetesPodSettings
 CONTEXT = "MODELYARD_KUBE_CONTEXT"
 ROLE = "modelyard.dev/role"
 """Label of pods: `orchestrator` or `step`; the chart's network policies go by it."""
+DATABASE = "modelyard.dev/database"
+"""Label of those that may reach PostgreSQL."""
 
 _REGISTRY = "/etc/modelyard/registry"
+_DATABASE = "/etc/modelyard/database"
 
 # ZenML's own label of what belongs to a step, and its variable for the token of a run.
 _STEP = "step_name"
@@ -52,6 +56,12 @@ class Config(KubernetesOrchestratorConfig):
         default_factory=dict,
         description="Beginning of a step's name → `requests` and `limits` of its pod; "
         "the longest that fits counts, else `pod_settings.resources`.",
+    )
+    database_secret: str = Field(
+        default="", description="Secret with the `url` by which `database_steps` reach PostgreSQL."
+    )
+    database_steps: list[str] = Field(
+        default_factory=list, description="Names of the steps that load or export data."
     )
 
 
@@ -103,6 +113,8 @@ class Orchestrator(KubernetesOrchestrator):
             reference = {"name": secret, "key": KUBERNETES_SECRET_TOKEN_KEY_NAME}
             changes["env"] = [*pod.env, {"name": _TOKEN, "valueFrom": {"secretKeyRef": reference}}]
             changes["resources"] = self._resources(step) or pod.resources
+            if step in self._own_config.database_steps:
+                changes |= _database_login(pod, changes, self._own_config.database_secret)
             changes["additional_pod_spec_args"] = pod.additional_pod_spec_args | {
                 "automount_service_account_token": False
             }
@@ -157,6 +169,18 @@ class Orchestrator(KubernetesOrchestrator):
     def _resources(self, step: str) -> dict[str, dict[str, str]] | None:
         fitting = [name for name in self._own_config.step_resources if step.startswith(name)]
         return self._own_config.step_resources[max(fitting, key=len)] if fitting else None
+
+
+def _database_login(pod: KubernetesPodSettings, changes: dict[str, Any], secret: str) -> dict[str, Any]:
+    """Changes that give a pod the login of ingestion, and a certificate where the URL names one."""
+    url = {"valueFrom": {"secretKeyRef": {"name": secret, "key": "url"}}}
+    mount = {"name": "database", "mountPath": _DATABASE, "readOnly": True}
+    return {
+        "labels": {**changes["labels"], DATABASE: "true"},
+        "env": [*changes["env"], {"name": "MODELYARD_INGESTION_URL", **url}],
+        "volumes": [*pod.volumes, {"name": "database", "secret": {"secretName": secret}}],
+        "volume_mounts": [*pod.volume_mounts, mount],
+    }
 
 
 def _registry_login(pod: KubernetesPodSettings, secret: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Laptops and pipeline pods log in as they do for MLflow; `releases.records` is th
     GET  /modelyard/metrics                                what the newest checks found, for Prometheus
          /modelyard/checks…                                see checks.py
          /modelyard/decisions…                             see decisions.py
+    GET  /modelyard/batches?use_case=…                     see batches.py
 
 What does not work out is `{"error": "a sentence"}`: 401 without the login, 404 for a release that is not
 there, 409 for a change that makes no sense, 422 for a wrong body, 503 while PostgreSQL does not answer.
@@ -38,8 +39,10 @@ from starlette.routing import Route
 from db import approvals, audit, checks, releases
 from db.recorded import PATH
 from errors import DatabaseError, UsageError
+from ingestion.record import PATH as BATCHES
 from monitoring.ledger import PATH as DECISIONS
 from monitoring.log import PATH as CHECKS
+from stacks.platform import batches as of_batches
 from stacks.platform import check_metrics
 from stacks.platform import checks as of_checks
 from stacks.platform import decisions as of_decisions
@@ -51,7 +54,7 @@ if TYPE_CHECKING:
 
 BODY_BYTES = 256 * 1024
 
-_OURS = (f"{PATH}/", f"{CHECKS}/", f"{DECISIONS}/", f"{check_metrics.PATH}/")
+_OURS = tuple(f"{path}/" for path in (PATH, CHECKS, DECISIONS, BATCHES, check_metrics.PATH))
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -189,6 +192,7 @@ def _records(database: str) -> Starlette:
             Route(check_metrics.PATH, metrics),
             *of_checks.routes(database, _body),
             *of_decisions.routes(database, _body),
+            *of_batches.routes(database),
             Route(PATH, history),
             Route(PATH, begin, methods=["POST"]),
             Route(f"{PATH}/audit", trail),

@@ -57,7 +57,7 @@ def test_without_its_schedule_nothing_is_left_that_could_start_or_log_in(
     assert run("--stack", "kubernetes", "schedules").document["schedules"] == []
     again = run("--stack", "kubernetes", "unschedule", "titanic")
     assert again.code == 2
-    assert "has no schedule" in again.document["error"]
+    assert "has no such schedule" in again.document["error"]
 
 
 def test_a_laptops_stack_has_no_schedules(run: CommandLine) -> None:

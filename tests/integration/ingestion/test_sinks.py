@@ -50,9 +50,9 @@ def predict(store: Store, count: int, at: datetime, use_case: str = "titanic") -
 def sink(store: Store, what: str, use_case: str = "titanic", **to: Any) -> sinks.Exported:
     file = store.folder.parent / "out.yaml"
     file.write_text(yaml.safe_dump({"what": what, "to": to}))
-    name, path, wanted = sinks.read(use_case, str(file))
-    assert name == "out"
-    return sinks.export(use_case, wanted, store.url, path.parent)
+    named = sinks.read(use_case, str(file))
+    assert named.name == "out"
+    return sinks.export(use_case, named, store.url)
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])

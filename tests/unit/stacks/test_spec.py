@@ -55,7 +55,7 @@ PLACEHOLDERS = [
     *("bucket", "image", "login_password", "login_username", "mlflow", "namespace"),
     *("orchestrator_service_account", "pipelines_namespace", "registry", "registry_secret"),
     *("s3", "s3_region", "s3_secret", "step_service_account", "zenml"),
-    *("alerts_key", "alerts_secret", "mlflow_external_url", "zenml_external_url"),
+    *("alerts_key", "alerts_secret", "ingestion_secret", "mlflow_external_url", "zenml_external_url"),
 ]
 CLUSTER = {name: f"the-{name}" for name in PLACEHOLDERS}
 
