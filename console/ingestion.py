@@ -24,10 +24,12 @@ def ingest(
 ) -> Document:
     """Load what is new at a source by the pipeline."""
     import usecases
+    from db.foreign import keep_password
     from ingestion import spec
 
     usecases.load(use_case)
     named = spec.find(use_case, source)
+    keep_password()
     open_session(settings, stack, progress, tracking=False)
     from pipelines.ingestion import ingest
 
@@ -54,10 +56,12 @@ def ingest(
 def export(settings: Settings, stack: str, progress: Progress, use_case: str, sink: str) -> Document:
     """Write what a sink does not have yet by the pipeline."""
     import usecases
+    from db.foreign import keep_password
     from ingestion import sinks
 
     usecases.load(use_case)
     named = sinks.read(use_case, sink)
+    keep_password()
     open_session(settings, stack, progress, tracking=False)
     from pipelines.ingestion import export
 
@@ -111,11 +115,13 @@ def schedule_export(
 def check(settings: Settings, stack: str, progress: Progress, use_case: str, source: str) -> Document:
     """Read a few rows of a source and show them to the contract; nothing is loaded."""
     import usecases
+    from db.foreign import keep_password
     from ingestion import spec
     from ingestion.check import check
 
     case = usecases.load(use_case)
     named = spec.find(use_case, source)
+    keep_password()
     # Secrets may be in ZenML's store.
     open_session(settings, stack, progress, tracking=False)
     return {"use_case": use_case, "source": named.name, **check(case, named)}

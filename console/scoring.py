@@ -34,11 +34,12 @@ def score(
     """Score `source` into `output` by the pipeline."""
     import usecases
     from console.releases import is_cluster
+    from db.foreign import keep_password
     from scoring import tables
 
     usecases.load(use_case)
     allowed = _share(max_refused)
-    tables.keep_password()
+    keep_password()
     shown = {place: _place(place) for place in (source, output)}
     if is_cluster(stack):
         _require_s3(stack, shown.values())

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     TypeAdapter,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from sqlalchemy.engine import make_url
@@ -26,6 +26,20 @@ Model = TypeVar("Model")
 Decision = Literal["reject", "quarantine", "ignore"]
 SECRET = r"^[A-Za-z][A-Za-z0-9_]*$"  # noqa: S105 - the form of a name
 MONTH = "{month}"
+
+
+def _without_password(url: str) -> str:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("is no URL of a database: dialect+driver://user@host/database") from None
+    if parsed.password:
+        raise ValueError("has a password in it: name a secret instead, `password: NAME`")
+    return url
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_without_password)]
+"""`dialect+driver://user@host/database`, without a password."""
 
 
 class Strict(BaseModel):
@@ -94,25 +108,13 @@ class SqlSource(Source):
     """A table or a query of a database that SQLAlchemy has a driver for."""
 
     kind: Literal["sql"]
-    url: str
-    """`dialect+driver://user@host/database`, without a password."""
+    url: DatabaseUrl
     password: str | None = Field(default=None, pattern=SECRET)
     """Name of the secret that is the password."""
     table: str | None = None
     query: str | None = None
     cursor: Cursor | None = None
     """None: all rows are read each time, and those before are replaced."""
-
-    @field_validator("url")
-    @classmethod
-    def _without_password(cls, url: str) -> str:
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            raise ValueError("is no URL of a database: dialect+driver://user@host/database") from None
-        if parsed.password:
-            raise ValueError("has a password in it: name a secret instead, `password: NAME`")
-        return url
 
     @model_validator(mode="after")
     def _table_or_query(self) -> SqlSource:

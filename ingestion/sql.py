@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Select, column, create_engine, literal_column, select, table, text
+from sqlalchemy import Select, column, literal_column, select, table, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
-from errors import DataError, UsageError
+from db.foreign import asking, engine, with_driver
+from errors import DataError
 from ingestion.chunks import OBJECTS, Chunk, array
 from ingestion.secrets import secret
 from ingestion.spec import SqlSource
@@ -28,11 +26,10 @@ def read(source: SqlSource, since: Any, state: dict[str, Any], size: int | None 
         UsageError: the driver is not installed, or the secret is not there.
         DataError: the database cannot be asked.
     """
-    with _asking(source):
-        engine = create_engine(address(source.url, source.password), poolclass=NullPool)
-        with engine.connect().execution_options(
-            stream_results=True, max_row_buffer=size or OBJECTS
-        ) as connection:
+    with asking(source.url):
+        options = {"stream_results": True, "max_row_buffer": size or OBJECTS}
+        reader = engine(address(source.url, source.password))
+        with reader.connect().execution_options(**options) as connection:
             found = connection.execute(_statement(source, _as_it_was(since, state)))
             columns = list(found.keys())
             if twice := sorted({name for name in columns if columns.count(name) > 1}):
@@ -78,23 +75,5 @@ def address(text: str, password: str | None) -> URL:
     Raises:
         UsageError: the driver is not installed, or the secret is not there.
     """
-    url = make_url(text)
-    if url.drivername == "mysql":
-        url = url.set(drivername="mysql+pymysql")
-    try:
-        url.get_dialect().import_dbapi()
-    except (ImportError, NoSuchModuleError) as error:
-        raise UsageError(
-            f"The driver of {url.drivername}:// is not installed here ({error}). Install it into .venv, or "
-            "take parquet files."
-        ) from None
+    url = with_driver(make_url(text))
     return url.set(password=secret(password)) if password else url
-
-
-@contextmanager
-def _asking(source: SqlSource) -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip()
-        raise DataError(f"Cannot read {source.url}: {said}") from error

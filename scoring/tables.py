@@ -5,11 +5,9 @@ Rows are read in the order of a key, from the last one on. A part and the record
 
 from __future__ import annotations
 
-import io
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -34,7 +31,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     delete,
     func,
     insert,
@@ -45,10 +41,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, NoSuchTableError
 
-from errors import DataError, UsageError
+from db.foreign import asking, engine, insert_rows, with_driver
+from errors import UsageError
 from scoring.record import CHUNK, Chunk, Record
 
 if TYPE_CHECKING:
@@ -57,7 +53,6 @@ if TYPE_CHECKING:
 RECORDS = "modelyard_scorings"
 REFUSED = "_refused"
 _VARIABLE = "env:"
-_PASSWORD = "MODELYARD_SCORING_PGPASSWORD"  # noqa: S105 - a variable's name
 # How a value of a key comes back out of JSON.
 _KEYS: Mapping[type, Callable[[Any], Any]] = {
     int: int,
@@ -103,7 +98,7 @@ def find(text: str) -> Place | None:
         return None
     try:
         url = make_url(re.sub("^postgres://", "postgresql://", text))
-        dialect = url.get_dialect()
+        url.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         if hidden:
             raise UsageError(f"The environment variable {name} holds no URL of a database.") from None
@@ -117,20 +112,8 @@ def find(text: str) -> Place | None:
     table = url.query.get("table")
     if not isinstance(table, str) or not table:
         raise UsageError(f"Name the table: {url.set(password=None)}{'&' if url.query else '?'}table=NAME")
-    try:
-        dialect.import_dbapi()
-    except ImportError as error:
-        raise UsageError(
-            f"The driver of {url.drivername}:// is not installed here ({error}). Install it into .venv, or "
-            "export the table to parquet."
-        ) from None
     schema, _, name = table.rpartition(".")
-    return Place(url.difference_update_query(["table"]), schema or None, name)
-
-
-def keep_password() -> None:
-    """Keep PGPASSWORD as it is now: when Modelyard's own database is open, it is the password of that."""
-    os.environ.setdefault(_PASSWORD, os.environ.get("PGPASSWORD", ""))
+    return Place(with_driver(url).difference_update_query(["table"]), schema or None, name)
 
 
 class TableSource:
@@ -139,11 +122,11 @@ class TableSource:
     as_text = False
 
     def __init__(self, place: Place, key: Sequence[str] | None = None) -> None:
-        self._place, self._engine = place, _engine(place.url)
+        self._place, self._engine = place, engine(place.url)
         # It would be made by asking it.
         if place.url.get_backend_name() == "sqlite" and not Path(place.url.database or "").exists():
             raise UsageError(f"There is no file {place.url.database} with a database.")
-        with _asking(place):
+        with asking(place):
             self._table = _reflect(self._engine, place)
         self.columns: Sequence[str] = [column.name for column in self._table.columns]
         self._key = self._find_key(key)
@@ -163,7 +146,7 @@ class TableSource:
                 query = query.where(
                     self._key[0] > after[0] if len(after) == 1 else tuple_(*self._key) > tuple_(*after)
                 )
-            with _asking(self._place), self._engine.connect() as connection:
+            with asking(self._place), self._engine.connect() as connection:
                 found = connection.execute(query).all()
             if not found:
                 return
@@ -197,7 +180,7 @@ class TableSource:
 
     def _check_unique(self, key: Sequence[Column[Any]]) -> None:
         distinct = select(*key).where(*(column.is_not(None) for column in key)).distinct().subquery()
-        with _asking(self._place), self._engine.connect() as connection:
+        with asking(self._place), self._engine.connect() as connection:
             rows = connection.execute(select(func.count()).select_from(self._table)).scalar_one()
             different = connection.execute(select(func.count()).select_from(distinct)).scalar_one()
         if rows != different:
@@ -211,7 +194,7 @@ class TableTarget:
     """A table that scoring makes; refused rows go to `NAME_refused`, the record to `modelyard_scorings`."""
 
     def __init__(self, place: Place) -> None:
-        self._place, self._engine = place, _engine(place.url)
+        self._place, self._engine = place, engine(place.url)
         self._records = Table(
             RECORDS,
             MetaData(schema=place.schema),
@@ -224,7 +207,7 @@ class TableTarget:
         """What the table of records says; None when neither it nor the output knows of a scoring."""
         place, ours = self._place, self._records.c
         mine = ours.output == place.table
-        with _asking(place), self._engine.begin() as connection:
+        with asking(place), self._engine.begin() as connection:
             look = inspect(connection)
             names = [place.table, place.table + REFUSED]
             there = [name for name in names if look.has_table(name, schema=place.schema)]
@@ -243,7 +226,7 @@ class TableTarget:
 
     def begin(self, record: Record) -> None:
         """Write the record: of two who begin the same, one is refused."""
-        with _asking(self._place, "write"), self._engine.begin() as connection:
+        with asking(self._place, "write"), self._engine.begin() as connection:
             self._records.create(connection, checkfirst=True)
             try:
                 connection.execute(
@@ -256,7 +239,7 @@ class TableTarget:
 
     def write(self, record: Record, scored: Scored) -> None:
         """Write a part and the record that counts it, in one transaction."""
-        with _asking(self._place, "write"), self._engine.begin() as connection:
+        with asking(self._place, "write"), self._engine.begin() as connection:
             self._note(connection, record, before=record.parts - 1)
             self._insert(connection, self._place.table, scored.answered)
             if len(scored.refused):
@@ -264,7 +247,7 @@ class TableTarget:
 
     def finish(self, record: Record) -> None:
         """Note that all parts are there."""
-        with _asking(self._place, "write"), self._engine.begin() as connection:
+        with asking(self._place, "write"), self._engine.begin() as connection:
             self._note(connection, record, before=record.parts)
 
     def _note(self, connection: Connection, record: Record, *, before: int) -> None:
@@ -286,40 +269,7 @@ class TableTarget:
         table.create(connection, checkfirst=True)
         if not len(rows):
             return
-        if connection.dialect.driver == "psycopg2":
-            _copy(connection, table, rows)
-        else:
-            connection.execute(insert(table), rows.to_pylist())
-
-
-def _copy(connection: Connection, table: Table, rows: pa.Table) -> None:
-    """Into PostgreSQL by its own bulk format, ten times as fast as by INSERT."""
-    buffer = io.BytesIO()
-    # Texts are in quotes, and what is null is not: so the server tells the empty text from null.
-    pa_csv.write_csv(rows, buffer, pa_csv.WriteOptions(include_header=False))
-    buffer.seek(0)
-    quote = connection.dialect.identifier_preparer
-    names = ", ".join(quote.quote(column.name) for column in table.columns)
-    cursor: Any = connection.connection.cursor()
-    with cursor:
-        cursor.copy_expert(f"COPY {quote.format_table(table)} ({names}) FROM STDIN (FORMAT csv)", buffer)
-
-
-def _engine(url: URL) -> Engine:
-    arguments: dict[str, Any] = {}
-    if url.get_dialect().driver == "psycopg2" and not url.password and _PASSWORD in os.environ:
-        # An empty one lets libpq look into ~/.pgpass, past the PGPASSWORD of Modelyard's own database.
-        arguments["password"] = os.environ[_PASSWORD]
-    return create_engine(url, poolclass=NullPool, connect_args=arguments)
-
-
-@contextmanager
-def _asking(place: Place, what: str = "read") -> Iterator[None]:
-    try:
-        yield
-    except SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip()
-        raise DataError(f"Cannot {what} {place}: {said}") from error
+        insert_rows(connection, table, rows)
 
 
 def _reflect(engine: Engine, place: Place) -> Table:

@@ -1,4 +1,4 @@
-"""Loads in processes of their own, which can be told to kill themselves.
+"""Loads and exports in processes of their own, which can be told to kill themselves.
 
 They are forked from one that has imported everything, since that is what takes time.
 """
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import re
 import signal
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,18 @@ _PROCESSES.set_forkserver_preload(
 
 
 def run(url: str, home: Path, source: Path, point: str = "", *, full: bool = False) -> Any:
-    """The batch, or None when nothing was new; with a `point` it is killed there.
+    """The batch of a load, or None when nothing was new; with a `point` it is killed there."""
+    return in_a_process(_load, url, home, source, full, point=point)
+
+
+def in_a_process(work: Callable[..., Any], *arguments: Any, point: str = "") -> Any:
+    """What `work` returns in a process of its own; with a `point` that is killed there, and None.
 
     kill -9 when `module:function` is called for the first time; `module:function+` when it is done,
     `module:function 2` when it is called for the second time.
     """
     here, there = _PROCESSES.Pipe(duplex=False)
-    process = _PROCESSES.Process(
-        target=_load, args=(there, url, home, source, point, full, os.environ["PGPASSWORD"])
-    )
+    process = _PROCESSES.Process(target=_answer, args=(there, dict(os.environ), point, work, arguments))
     process.start()
     there.close()
     try:
@@ -56,15 +60,23 @@ def run(url: str, home: Path, source: Path, point: str = "", *, full: bool = Fal
     return done
 
 
-def _load(
-    answer: Connection, url: str, home: Path, source: Path, point: str, full: bool, password: str
+def _answer(
+    answer: Connection,
+    environment: dict[str, str],
+    point: str,
+    work: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
-    os.environ["PGPASSWORD"] = password
+    os.environ.update(environment)
+    if point:
+        _die_at(point)
+    answer.send(work(*arguments))
+
+
+def _load(url: str, home: Path, source: Path, full: bool) -> Any:
     # Several chunks of a file, several files of a load.
     files.ROWS = 100
     engine._SETTINGS["data_writer"]["file_max_items"] = 150
-    if point:
-        _die_at(point)
     done = load(
         usecases.load("titanic"),
         spec.find("titanic", str(source)),
@@ -73,7 +85,7 @@ def _load(
         home=home,
         full=full,
     )
-    answer.send(done.batch.model_dump() if done.batch else None)
+    return done.batch.model_dump() if done.batch else None
 
 
 def _die_at(point: str) -> None:

@@ -1,11 +1,31 @@
-"""A load that is killed is repeated or comes to count, whenever it happens: no row twice, none lost."""
+"""Loads and exports that are killed, whenever it happens, and repeated: no row twice, none lost."""
 
 from __future__ import annotations
 
+import functools
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
 import pytest
+from sqlalchemy import create_engine, inspect
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
 
 from db import batches as record
 from ingestion.batches import fingerprint, sum_of_rows
+from tests.integration.ingestion.exporting import (
+    DAY,
+    Days,
+    export,
+    in_files,
+    in_table,
+    killed_export,
+    predict,
+    table,
+)
 from tests.integration.ingestion.loading import run
 from tests.integration.ingestion.store import PASSENGERS, Store
 
@@ -21,6 +41,19 @@ POINTS = {
     "when it is complete": "dlt.destinations.job_client_impl:SqlJobClientBase.complete_load+",
     "before it counts": "db.batches:count",
     "when it counts and is not listed": "db.batches:count+",
+}
+DAYS = {"2024-03-01": 250, "2024-03-02": 130}
+FILES = {
+    "in the middle of a file": "pyarrow.parquet.core:ParquetWriter.write_table+ 2",
+    "between a file and the note on it": "ingestion.targets:Files._noted 2",
+    "when it is noted": "ingestion.targets:Files.write+",
+    "between two days": "ingestion.sinks:_day 2",
+}
+TABLES = {
+    "when one of the two tables is made": "sqlalchemy.sql.schema:Table.create 2",
+    "in the middle of a transaction": "ingestion.targets:insert_rows+ 2",
+    "before it is committed": "sqlalchemy.engine.default:DefaultDialect.do_commit 2",
+    "when it is committed": "sqlalchemy.engine.default:DefaultDialect.do_commit+ 2",
 }
 COMPLETE = ("when it is complete", "before it counts", "when it counts and is not listed")
 
@@ -78,3 +111,47 @@ def test_the_fingerprint_is_of_the_rows_however_they_were_cut(store: Store) -> N
     store.put("a.parquet", changed)
     assert run(store.url, store.home, store.source(), full=True)["fingerprint"] != batch["fingerprint"]
     assert len(record.loaded(store.url, "titanic")) == 1
+
+
+@pytest.fixture
+def predicted(store: Store) -> Store:
+    """With predictions of `DAYS`."""
+    for rows, after in zip(DAYS.values(), (-1, 1), strict=True):
+        predict(store, rows, DAY + timedelta(hours=after))
+    return store
+
+
+@pytest.mark.parametrize("where", ["folder", "s3"])
+def test_an_export_to_files_that_is_killed(
+    predicted: Store, tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    root = request.getfixturevalue("bucket") if where == "s3" else str(tmp_path)
+    for number, point in enumerate(list(FILES.values())[: 2 if where == "s3" else None]):
+        place = f"{root}/{number}"
+        _killed_and_repeated(predicted, point, functools.partial(in_files, place), kind="files", path=place)
+    # What was begun and not finished takes no room afterwards.
+    assert not list(tmp_path.rglob("*.draft"))
+
+
+def test_an_export_to_a_table_that_is_killed(predicted: Store, lake: URL) -> None:
+    for number, point in enumerate(TABLES.values()):
+        name = f"killed_{number}"
+
+        def look(name: str = name) -> Days:
+            there = inspect(create_engine(lake, poolclass=NullPool)).has_table(name)
+            return in_table(lake, name) if there else {}
+
+        _killed_and_repeated(predicted, point, look, **table(lake, name))
+
+
+def _killed_and_repeated(store: Store, point: str, look: Callable[[], Days], **to: Any) -> None:
+    expected = {day: Counter(f"{day[-2:]}-{number}" for number in range(rows)) for day, rows in DAYS.items()}
+    killed_export(store, "predictions", point, **to)
+    half = look()
+    # A day is there whole, or not at all.
+    assert half == {day: rows for day, rows in expected.items() if day in half}
+    second = export(store, "predictions", **to)
+    assert second.days == {day: DAYS[day] for day in second.days}
+    assert look() == expected
+    third = export(store, "predictions", **to)
+    assert (third.days, third.there) == ({}, 2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,16 +28,9 @@ from training import batches as listing
 from training.fingerprint import of_data
 
 IDS = PASSENGERS["PassengerId"].tolist()
-SECRET = "of the tests alone"
 # Moments of which several rows share each.
 MOMENTS = pd.Timestamp("2024-01-01") + pd.to_timedelta(PASSENGERS.index // 10, unit="h")
 ROWS = PASSENGERS.assign(at=MOMENTS)
-
-
-@pytest.fixture(scope="module")
-def maria(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with mariadb.running(tmp_path_factory.mktemp("mariadb"), SECRET) as url:
-        yield url.replace("mysql://", "mysql+pymysql://")
 
 
 def test_files_of_three_formats_and_only_the_new_ones(store: Store) -> None:
@@ -121,12 +113,13 @@ def test_a_table_by_its_cursor(
     store: Store, database_of: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if database_of == "mariadb":
-        url, password = make_url(request.getfixturevalue("maria")), SECRET
+        url = request.getfixturevalue("maria")
     else:
-        url, password = make_url(store.url), os.environ["PGPASSWORD"]
-    monkeypatch.setenv("MODELYARD_SECRET_SHOP", password)
-    engine = create_engine(url.set(password=password), poolclass=NullPool)
-    about = {"kind": "sql", "url": str(url), "password": "shop", "cursor": {"column": "at"}}
+        url = make_url(store.url).set(password=os.environ["PGPASSWORD"])
+    monkeypatch.setenv("MODELYARD_SECRET_SHOP", url.password)
+    engine = create_engine(url, poolclass=NullPool)
+    shown = str(url._replace(password=None))
+    about = {"kind": "sql", "url": shown, "password": "shop", "cursor": {"column": "at"}}
     # The boundary lies among rows with the same moment.
     ROWS[:505].to_sql("people", engine, index=False)
     source = store.source(**about, table="people")
@@ -143,7 +136,7 @@ def test_a_table_by_its_cursor(
     store.check_whole(IDS)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE people"))
-    assert password not in json.dumps(second.lineage)
+    assert url.password not in json.dumps(second.lineage)
 
 
 def test_a_query_without_a_cursor_replaces_what_it_loaded_before(
