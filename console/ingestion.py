@@ -234,10 +234,14 @@ def export_report(document: Mapping[str, Any]) -> RenderableType:
     from console.reports import times
 
     name = f"{document['what']} of {document['use_case']} to {document['sink']}"
-    days = document["days"]
-    lines = [
-        f"[bold]{name}[/]: {document['rows']:,} rows of {len(days)} days; {document['there']} were there."
-    ]
+    days, there = document["days"], document["there"]
+    if days:
+        said = f"{document['rows']:,} rows of {len(days)} days; {there} more days were there."
+    elif there:
+        said = f"nothing is new; {there} days were there."
+    else:
+        said = f"there are no {document['what']} yet."
+    lines = [f"[bold]{name}[/]: {said}"]
     lines += [f"  {day}: {rows:,}" for day, rows in days.items()]
     return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
 

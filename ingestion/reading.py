@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from errors import DataError
 from ingestion import files, rest, sql
 from ingestion.chunks import Chunk
 from ingestion.spec import FileSource, RestSource, SqlSource
 
 if TYPE_CHECKING:
     from ingestion.door import Door
-    from ingestion.spec import Named
+    from ingestion.spec import Cursor, Named
 
 
 class Reading(Protocol):
@@ -75,7 +76,7 @@ class Sql:
 
     def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
         """The rows from `since` on."""
-        return sql.read(self._source, since, state, self._size)
+        return _with_cursor(self._source.cursor, sql.read(self._source, since, state, self._size))
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -91,8 +92,17 @@ class Rest:
     def chunks(self, state: dict[str, Any], since: Any) -> Iterator[Chunk]:
         """The rows from `since` on, where the API knows such a thing, else all of them; `state` stays."""
         del state
-        return rest.read(self._source, since, self._size)
+        return _with_cursor(self._source.cursor, rest.read(self._source, since, self._size))
 
     @property
     def lineage(self) -> dict[str, Any]:
         return {"query": self._source.url}
+
+
+def _with_cursor(cursor: Cursor | None, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    for chunk in chunks:
+        if cursor is not None and cursor.column not in chunk.columns:
+            raise DataError(
+                f"The cursor's column {cursor.column} is not there; there are: {', '.join(chunk.columns)}."
+            )
+        yield chunk

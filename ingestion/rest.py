@@ -34,7 +34,10 @@ def read(source: RestSource, since: Any, size: int | None = None) -> Iterator[Ch
     from requests import RequestException
 
     session = Client(
-        request_timeout=_SECONDS, request_max_attempts=_TRIES, request_max_retry_delay=_LONGEST
+        request_timeout=_SECONDS,
+        request_max_attempts=_TRIES,
+        request_max_retry_delay=_LONGEST,
+        raise_for_status=False,  # the client below does
     ).session
     client = RESTClient(
         source.url,
@@ -52,7 +55,19 @@ def read(source: RestSource, since: Any, size: int | None = None) -> Iterator[Ch
                 raise DataError(f"{source.url} has no rows at `{source.rows}`, but {type(bad).__name__}.")
             yield from of_objects(source.url, page, size)
     except (RequestException, ValueError) as error:
-        raise DataError(f"Cannot read {source.url}: {error}") from error
+        raise DataError(f"Cannot read {source.url}: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    from requests import ConnectionError, HTTPError
+
+    if isinstance(error, HTTPError) and error.response is not None:
+        return f"it answered {error.response.status_code} {error.response.reason}."
+    if isinstance(error, ConnectionError):
+        # What is at the bottom of several wrappings, each with its own address of the same.
+        reason = getattr(error.args[0], "reason", error) if error.args else error
+        return f"it does not answer: {str(reason).rpartition(': ')[2]}. Check the address and the network."
+    return str(error)
 
 
 def _auth(auth: Auth | None) -> AuthConfigBase | None:

@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -26,6 +27,7 @@ Model = TypeVar("Model")
 Decision = Literal["reject", "quarantine", "ignore"]
 SECRET = r"^[A-Za-z][A-Za-z0-9_]*$"  # noqa: S105 - the form of a name
 MONTH = "{month}"
+_KINDS = ("files", "sql", "rest")
 
 
 def _without_password(url: str) -> str:
@@ -272,11 +274,31 @@ def parse(path: Path, model: TypeAdapter[Model]) -> Model:
         return model.validate_python(yaml.safe_load(path.read_text()))
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is no YAML: {error}") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path} is no YAML in line {line}: {error.problem}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no YAML: {error}") from None
     except ValidationError as error:
-        lines = "\n".join(
-            f"  {'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}"
-            for e in error.errors(include_input=False)
-        )
+        lines = "\n".join(f"  {_where(e)}: {_said(e)}" for e in error.errors(include_input=False))
         raise UsageError(f"{path} is wrong in:\n{lines}") from None
+
+
+def _where(error: ErrorDetails) -> str:
+    # Where a kind decides what else may be said, pydantic names it as one more part of the place.
+    return ".".join(str(part) for part in error["loc"] if part not in _KINDS) or "the file"
+
+
+def _said(error: ErrorDetails) -> str:
+    match error["type"]:
+        case "extra_forbidden":
+            return "there is no such key"
+        case "missing":
+            return "is missing"
+        case "union_tag_invalid":
+            return f"there is no kind {error['ctx']['tag']}, but {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return "has no `kind`"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return "must have keys with values, `key: value`"
+    return error["msg"].removeprefix("Value error, ")

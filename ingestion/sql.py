@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Select, column, literal_column, select, table, text
+from sqlalchemy import Connection, Select, column, literal_column, select, table, text
 from sqlalchemy.engine import URL, make_url
 
 from db.foreign import asking, engine, with_driver
@@ -18,7 +18,7 @@ from ingestion.spec import SqlSource
 
 
 def read(source: SqlSource, since: Any, state: dict[str, Any], size: int | None = None) -> Iterator[Chunk]:
-    """The rows, `size` at once; those from `since` on where the source has a cursor.
+    """The rows in chunks, or the first `size` of them; those from `since` on where the source has a cursor.
 
     `state` notes whether that is a moment with a zone.
 
@@ -27,18 +27,29 @@ def read(source: SqlSource, since: Any, state: dict[str, Any], size: int | None 
         DataError: the database cannot be asked.
     """
     with asking(source.url):
-        options = {"stream_results": True, "max_row_buffer": size or OBJECTS}
+        options = {"stream_results": True, "max_row_buffer": OBJECTS}
         reader = engine(address(source.url, source.password))
         with reader.connect().execution_options(**options) as connection:
-            found = connection.execute(_statement(source, _as_it_was(since, state)))
-            columns = list(found.keys())
-            if twice := sorted({name for name in columns if columns.count(name) > 1}):
-                raise DataError(f"The query has several columns {', '.join(twice)}: name them apart by AS.")
-            for part in found.partitions(size or OBJECTS):
-                arrays = [array(values) for values in zip(*part, strict=True)]
-                rows = pa.table(arrays, names=columns)
-                _note_zone(source, rows, state)
-                yield Chunk(source.table or "the query", columns, rows)
+            try:
+                yield from _chunks(source, connection, since, state, size)
+            except BaseException:
+                # To close it as usual, MySQL's drivers would first read all that is left.
+                connection.invalidate()
+                raise
+
+
+def _chunks(
+    source: SqlSource, connection: Connection, since: Any, state: dict[str, Any], size: int | None
+) -> Iterator[Chunk]:
+    found = connection.execute(_statement(source, _as_it_was(since, state)).limit(size))
+    columns = list(found.keys())
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise DataError(f"The query has several columns {', '.join(twice)}: name them apart by AS.")
+    for part in found.partitions(OBJECTS):
+        arrays = [array(values) for values in zip(*part, strict=True)]
+        rows = pa.table(arrays, names=columns)
+        _note_zone(source, rows, state)
+        yield Chunk(source.table or "the query", columns, rows)
 
 
 def _statement(source: SqlSource, since: Any) -> Select[Any]:

@@ -249,6 +249,7 @@ _HARMLESS = (
     "Setting the global active stack",  # each command names its stack by environment
     "You are configuring a stack component that is using local",  # the store is PostgreSQL, no server
     "An API token without an expiration time",  # it goes with its schedule
+    "Failed to run step",  # the error itself comes up to the command, which says it
     "Failed to disable MLflow autologging",  # of frameworks that are not installed
 )
 
@@ -256,7 +257,7 @@ _HARMLESS = (
 def quiet() -> None:
     """ZenML prints its messages on stdout, which belongs to a command's result: warnings go to stderr.
 
-    The traceback of a failed step is left out here, since the error itself comes up to the command.
+    What it says of a failed step is left out here, since the error itself comes up to the command.
     """
     from zenml.logger import ZenMLConsoleHandler
 

@@ -134,6 +134,10 @@ def test_a_table_by_its_cursor(
     assert (second.lineage["since"], second.lineage["until"]) != (None, None)
     assert second.lineage["since"] == first.lineage["until"]
     store.check_whole(IDS)
+    assert check(usecases.load("titanic"), spec.find("titanic", str(source)))["rows"] == 100
+    mistaken = store.source(**about | {"cursor": {"column": "when"}}, table="people")
+    with pytest.raises(DataError, match="The cursor's column when is not there; there are: PassengerId"):
+        check(usecases.load("titanic"), spec.find("titanic", str(mistaken)))
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE people"))
     assert url.password not in json.dumps(second.lineage)
@@ -187,7 +191,7 @@ def test_an_api_with_pages_keys_limits_and_failures_in_the_middle_of_a_page(
         assert api.asked[0]["since"] == "450"
         store.check_whole(IDS)
         api.key = "changed"
-        with pytest.raises(DataError, match="401"):
+        with pytest.raises(DataError, match="it answered 401 Unauthorized"):
             store.load(source)
 
 

@@ -23,8 +23,11 @@ def test_the_sources_that_come_with_a_use_case_are_right(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("kind: files\npath: a\npasword: b\n", "pasword: Extra inputs are not permitted"),
-        ("kind: ftp\npath: a\n", "kind|tag"),
+        ("kind: files\npath: a\npasword: b\n", r"  pasword: there is no such key$"),
+        ("kind: ftp\npath: a\n", "the file: there is no kind ftp, but 'files', 'sql', 'rest'"),
+        ("path: a\n", "the file: has no `kind`"),
+        ("", "the file: must have keys with values"),
+        ("kind: sql\ntable: t\n", "  url: is missing"),
         ("kind: sql\nurl: postgresql://me:hidden@host/db\ntable: t\n", "has a password in it: name a secret"),
         ("kind: sql\nurl: postgresql://me@host/db\n", "either a table or a query"),
         ("kind: files\npath: a_{month}.csv\n", "go together"),
@@ -34,7 +37,7 @@ def test_the_sources_that_come_with_a_use_case_are_right(name: str) -> None:
             "kind: rest\nurl: http://h\nauth: {kind: bearer, secret: 'a b'}\n",
             "auth.secret: String should match",
         ),
-        ("{", "is no YAML"),
+        ("kind: files\npath: [\n", "is no YAML in line 3: expected"),
     ],
 )
 def test_a_file_that_is_wrong_says_where_and_repeats_no_value(tmp_path: Path, text: str, said: str) -> None:
