@@ -53,10 +53,12 @@ def export(use_case: str, sink: dict[str, Any], wait: bool = False) -> Annotated
 def _database() -> str:
     """The project's database: in a pod by the login of ingestion, which the platform's migration has made."""
     from db.databases import enter, prepare
+    from db.foreign import keep_password
     from db.migrate import upgrade
     from settings import Settings
     from stacks.apply import in_cluster
 
+    keep_password()
     settings = Settings()
     if in_cluster():
         assert settings.ingestion_url is not None  # a submission without it is refused
