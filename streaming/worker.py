@@ -95,7 +95,8 @@ class Worker:
         self._configuration, self._own = configuration, own
         self._topics, self._store, self._metrics = topics, store, metrics
         self._scorer, self._outcomes = scorer, outcomes
-        self._assigned: list[Place] = []
+        self._assigned: list[Place] | None = None
+        """None as long as the group has not said; where others have all partitions, none of them."""
         self._next: dict[Place, int] | None = None
         self._last_told = ""
         self._writer = ThreadPoolExecutor(1, "write")
@@ -105,7 +106,7 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether it knows where to read on."""
+        """Whether it knows where to read on, or that all partitions are others'."""
         return self._next is not None
 
     def run(self, stopping: threading.Event) -> None:
@@ -143,7 +144,7 @@ class Worker:
         from confluent_kafka import Consumer
 
         kafka = logging.getLogger("modelyard.kafka")
-        self._assigned, self._next, self._writing = [], None, None
+        self._assigned, self._next, self._writing = None, None, None
         self._teller = Teller(self._configuration, self._topics, self._metrics)
         self._consumer = Consumer({**self._configuration, **_CONSUMER, **self._own}, logger=kafka)
         topics = [self._topics.requests, self._topics.outcomes]
@@ -262,23 +263,22 @@ class Worker:
     def _got(self, consumer: Any, partitions: Sequence[Any]) -> None:
         from confluent_kafka import OFFSET_END, TopicPartition
 
-        self._next = None
-        self._assigned = [(each.topic, each.partition) for each in partitions]
+        self._next, self._assigned = None, [(each.topic, each.partition) for each in partitions]
         # Until it is known where the stream is, nothing is read.
-        consumer.assign([TopicPartition(*place, OFFSET_END) for place in self._assigned])
+        consumer.assign([TopicPartition(each.topic, each.partition, OFFSET_END) for each in partitions])
         consumer.pause(partitions)
 
     def _gave(self, _: Any, __: Sequence[Any]) -> None:
         if self._writing is not None:
             wait([self._writing])  # whoever goes on begins after it
-        self._next, self._assigned = None, []
+        self._next, self._assigned = None, None
         self._metrics.lag.clear()
 
     def _settle(self) -> None:
         """Read on where the stream is, according to PostgreSQL."""
         from confluent_kafka import KafkaException, TopicPartition
 
-        if not self._assigned:
+        if self._assigned is None:
             return
         try:
             ends = {
