@@ -114,7 +114,7 @@ def stream(
         )
         if bento is None:
             model.start(stopping)
-        Gauges(url, use_case, lambda: model().endpoint.version, metrics, of_late).start(stopping)
+        Gauges(url, use_case, lambda: model().endpoint, metrics, of_late).start(stopping)
         worker.run(stopping)
     return {"use_case": use_case, "group": consumers, "version": model().endpoint.version, **metrics.counts()}
 

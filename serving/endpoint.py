@@ -26,6 +26,8 @@ PROVENANCE = "provenance.json"
 PROFILE = "profile.json"
 OPENAPI = "openapi.json"
 VERIFICATION = "verification.json"
+REFERENCE = "reference.parquet"
+"""Some of the rows that the version was judged by. Endpoints don't read it; streams measure drift from it."""
 
 
 class Endpoint:
@@ -38,8 +40,10 @@ class Endpoint:
         provenance: Mapping[str, Any],
         profile: Mapping[str, Any],
         openapi: bytes,
+        folder: Path | None = None,
     ) -> None:
-        self.contract = case
+        """`folder` has the sources of its Bento."""
+        self.contract, self.folder = case, folder
         self.provenance, self.profile, self.openapi = provenance, profile, openapi
         self.version = int(provenance["model_version"])
         self.rules = columns.rules(case.request)
@@ -117,6 +121,7 @@ def load(folder: Path) -> Endpoint:
         provenance,
         json.loads((folder / PROFILE).read_text()),
         (folder / OPENAPI).read_bytes(),
+        folder,
     )
     # Also warms every lazy part of the libraries, so that the first caller doesn't pay for it.
     verification.prove(endpoint, json.loads((folder / VERIFICATION).read_text()))

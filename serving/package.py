@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 PREDICTION = "prediction"
 """Column of a package's examples with the model's predictions."""
+REFERENCE_ROWS = 5_000
+"""Examples that a Bento carries at most, for those who measure drift from them."""
 LOCK = Path("serving/requirements.txt")
 # Code that a Bento carries; of a use case everything but its bundled data.
 _CODE = (
@@ -73,7 +75,8 @@ class ModelPackage:
     profile: Mapping[str, Any]
     """Reference profile of requests and predictions, as JSON values."""
     examples: pd.DataFrame
-    """Validation rows: request columns and `prediction`, the model's answers when it was registered."""
+    """Validation rows: request columns, the target, and `prediction`, the model's answers when it was
+    registered."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,15 @@ def _files(use_case: UseCase, packed: ModelPackage) -> dict[str, bytes]:
     }
     files[str(LOCK)] = (PROJECT / LOCK).read_bytes()
     texts = {name: json.dumps(document, indent=2, default=str) for name, document in documents.items()}
+    files[endpoint.REFERENCE] = _reference(packed.examples)
     return files | {name: text.encode() for name, text in {**texts, "service.py": _SERVICE}.items()}
+
+
+def _reference(examples: pd.DataFrame) -> bytes:
+    """At most `REFERENCE_ROWS` of the examples, always the same ones, as parquet."""
+    drawn = examples.sample(min(len(examples), REFERENCE_ROWS), random_state=0).sort_index()
+    content: bytes = drawn.to_parquet(index=False)
+    return content
 
 
 def _digest(files: Mapping[str, bytes], examples: pd.DataFrame) -> str:

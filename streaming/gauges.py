@@ -15,6 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -22,11 +23,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.session import connect
-from errors import ModelyardError
+from errors import DataError, ModelyardError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from serving.endpoint import Endpoint
     from streaming.metrics import Metrics
     from usecases.base import Array, UseCase
 
@@ -116,8 +118,8 @@ class Found(NamedTuple):
     """Why something is left out."""
 
 
-def look(url: str, use_case: str, version: int, window: timedelta) -> Found:
-    """Live error and drift as they are now, as far as log and registry can be read."""
+def look(url: str, use_case: str, version: int, bento: Path, window: timedelta) -> Found:
+    """Live error and drift of now, as far as the log can be read; `bento` has the version's sources."""
     import usecases
 
     case = usecases.load(use_case)
@@ -128,7 +130,7 @@ def look(url: str, use_case: str, version: int, window: timedelta) -> Found:
         for number, (truth, predictions) in known(url, case, window).items():
             with suppress(ValueError):  # of one class alone some metrics know nothing
                 errors[number] = float(case.metric.score(truth, predictions))
-        distances = drift(url, case, version, _reference(use_case, version), window)
+        distances = drift(url, case, version, _reference(bento), window)
     except (ModelyardError, SQLAlchemyError) as error:
         trouble = str(error)
     return Found(case.metric.name, errors, distances, trouble)
@@ -138,10 +140,10 @@ class Gauges:
     """Looks again and again, in a process of its own: a look takes seconds, for which no event waits."""
 
     def __init__(
-        self, url: str, use_case: str, version: Callable[[], int], metrics: Metrics, window: timedelta
+        self, url: str, use_case: str, model: Callable[[], Endpoint], metrics: Metrics, window: timedelta
     ) -> None:
         self._arguments = (url, use_case, window)
-        self._version, self._metrics = version, metrics
+        self._model, self._metrics = model, metrics
 
     def start(self, stopping: threading.Event) -> None:
         """Begin; what cannot be known is told once, and the gauge left out."""
@@ -150,31 +152,31 @@ class Gauges:
     def _run(self, stopping: threading.Event) -> None:
         told, looker = "", None
         while not stopping.wait(EVERY_SECONDS):
-            looker = looker or _looker(self._arguments)
+            looker, model = looker or _looker(self._arguments), self._model()
             trouble: str | None = "the process that looks has ended."
             try:
-                looker.send(self._version())
+                looker.send((model.version, model.folder))
                 found: Found = looker.recv()
             except (EOFError, OSError):
                 looker = None
             else:
-                self._show(found)
+                self._show(found, model.version)
                 trouble = found.trouble
             if trouble and trouble != told and not stopping.is_set():
                 told = trouble
                 logger.warning("Gauges of error or drift are left out: %s", told.splitlines()[0])
 
-    def _show(self, found: Found) -> None:
+    def _show(self, found: Found, scoring: int) -> None:
         self._metrics.error.clear()
         for version, score in found.error.items():
             self._metrics.error.labels(str(version), found.metric).set(score)
         self._metrics.drift.clear()
         for column, distance in found.drift.items():
-            self._metrics.drift.labels(str(self._version()), column).set(distance)
+            self._metrics.drift.labels(str(scoring), column).set(distance)
 
 
 def _looker(arguments: tuple[str, str, timedelta]) -> Connection:
-    """A process that is told a version and answers with what it found; it ends with this one."""
+    """A process that is told versions and their Bentos, and answers what it found; it ends with this one."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     context.Process(target=_answer, args=(theirs, *arguments), name="gauges", daemon=True).start()
@@ -187,15 +189,26 @@ def _answer(connection: Connection, url: str, use_case: str, window: timedelta) 
     os.nice(10)
     while True:
         try:
-            version = connection.recv()
+            version, bento = connection.recv()
         except EOFError:
             return
-        connection.send(look(url, use_case, version, window))
+        connection.send(look(url, use_case, version, bento, window))
 
 
 @lru_cache(maxsize=2)
-def _reference(use_case: str, version: int) -> pd.DataFrame:
-    """The validation rows of a version, which the registry has."""
-    from tracking import registry
+def _reference(bento: Path) -> pd.DataFrame:
+    """Rows that a version was judged by.
 
-    return registry.validation(registry.find(use_case, str(version)))
+    Raises:
+        DataError: its Bento has none.
+    """
+    import pandas as pd
+
+    from serving.endpoint import REFERENCE
+
+    try:
+        return pd.read_parquet(bento / REFERENCE)
+    except FileNotFoundError:
+        raise DataError(
+            f"the Bento in {bento.parent} is of before Bentos had rows to measure drift from; release again."
+        ) from None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pandas as pd
@@ -141,9 +142,13 @@ class Worker:
 
     def metrics(self) -> str:
         """What it says of itself, once it does."""
-        port = wait_for(lambda: self._port(), "its port")
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-            return str(answer.read().decode())
+        return self._ask("metrics")
+
+    def is_ready(self) -> bool:
+        try:
+            return self._ask("readyz") == "ok\n"
+        except HTTPError:
+            return False
 
     def figure(self, name: str) -> float:
         lines = [line for line in self.metrics().splitlines() if line.startswith(f"{name} ")]
@@ -167,6 +172,11 @@ class Worker:
             self.process.kill()
             self.process.communicate()
 
+    def _ask(self, path: str) -> str:
+        port = wait_for(lambda: self._port(), "its port")
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
     def _port(self) -> str | None:
         assert self.process.poll() is None, self.log.read_text()[-3000:]
         found = self.log.read_text().rpartition("metrics at :")[2].partition("/")[0]
@@ -186,7 +196,7 @@ def build(store: Path, version: int, candidate: str = "gradient_boosting") -> Pa
         model=fitted,
         provenance={"candidate": candidate, "zenml_run": "a run", "mlflow_run": "another", "data": "sample"},
         profile=profile(frame[TAXI.request_columns], predictions),
-        examples=frame[TAXI.request_columns].assign(**{PREDICTION: predictions}),
+        examples=frame[[*TAXI.request_columns, TAXI.target]].assign(**{PREDICTION: predictions}),
     )
     return package(content, store)
 

@@ -16,7 +16,7 @@ from sklearn.metrics import root_mean_squared_error
 from db import embedded
 from serving import client, rows
 from streaming.events import Event
-from streaming.gauges import drift, known
+from streaming.gauges import known, look
 from streaming.scoring import Row
 from streaming.store import Batch, Moved, Store
 from tests import kafka
@@ -193,18 +193,43 @@ def test_outcomes_count_whenever_they_come(here: Place, worker: Worker) -> None:
     assert root_mean_squared_error(found, predicted) == pytest.approx(error)
     name = 'modelyard_stream_live_error{metric="rmse",version="1"}'
     wait_for(lambda: worker.figure(name) == pytest.approx(error), "the gauge")
+    drift = 'modelyard_stream_drift{column="distance",version="1"}'
+    wait_for(lambda: worker.figure(drift) < 0.2, "the distance from the rows in its Bento")
 
 
-def test_drift_is_measured_against_the_rows_that_the_version_was_judged_by(
-    here: Place, worker: Worker
+def test_drift_is_measured_against_the_rows_in_the_bento_of_the_version(
+    here: Place, worker: Worker, tmp_path: Path
 ) -> None:
-    judged = trips().iloc[:3_000].assign(prediction=10.0)
+    bento = build(here.settings.home / "bentoml", 1).path / "src"
     far = trips().iloc[:1_000].assign(trip_distance=lambda frame: frame["trip_distance"] + 5)
     here.send("requests", [(f"t{n}", body) for n, body in enumerate(requests(far))])
     wait_for(lambda: here.logged() > 900, "predictions")
-    distances = drift(here.url, TAXI, 1, judged, timedelta(hours=1))
-    assert distances["distance"] > 0.5
-    assert distances["vendor"] < 0.1
+    found = look(here.url, "taxi", 1, bento, timedelta(hours=1))
+    assert found.trouble is None
+    assert found.drift["distance"] > 0.5
+    assert found.drift["vendor"] < 0.1
+    without = look(here.url, "taxi", 1, tmp_path, timedelta(hours=1))
+    assert without.drift == {}
+    assert "release again" in str(without.trouble)
+
+
+def test_a_worker_for_whom_no_partition_is_left_is_ready_and_takes_over(
+    here: Place, worker: Worker, tmp_path: Path
+) -> None:
+    here.send("requests", [("one", GOOD)])
+    wait_for(lambda: here.logged() == 1, "a prediction")
+    others = [here.start(tmp_path / f"other-{n}") for n in range(2)]
+    for other in others:
+        wait_for(other.is_ready, "a worker that is ready")
+    idle = [each for each in (worker, *others) if "Reading 0 partitions" in each.log.read_text()]
+    assert idle
+    before = idle[-1].events("predicted")
+    for each in (worker, *others):
+        if each is not idle[-1]:
+            each.stop()
+    here.send("requests", [("two", GOOD)])
+    wait_for(lambda: here.logged() == 2, "another prediction")
+    assert idle[-1].stop()["predicted"] == before + 1
 
 
 def test_a_worker_that_was_taken_for_dead_writes_nothing(here: Place) -> None:
