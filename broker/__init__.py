@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from errors import BrokerError, UsageError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 ANSWER_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -89,7 +91,7 @@ def make_topics(configuration: dict[str, Any], names: Sequence[str]) -> list[str
     from confluent_kafka.cimpl import NewTopic
 
     client = AdminClient(configuration, logger=_silent())
-    there = client.list_topics(timeout=ANSWER_SECONDS).topics
+    there = _topics(client)
     missing = [name for name in dict.fromkeys(names) if name not in there]
     made = []
     for name, future in client.create_topics([NewTopic(name) for name in missing]).items() if missing else ():
@@ -103,6 +105,20 @@ def make_topics(configuration: dict[str, Any], names: Sequence[str]) -> list[str
                     f"administrator make it: kafka-topics.sh --create --topic {name} --partitions 6"
                 ) from None
     return made
+
+
+def _topics(client: Any) -> Any:
+    """The topics that there are. A broker that begins, or makes topics just now, may give half an answer."""
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            return client.list_topics(timeout=ANSWER_SECONDS).topics
+        except KafkaException as error:
+            if time.monotonic() > deadline:
+                raise BrokerError(f"Kafka does not list its topics: {error.args[0].str()}") from None
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _silent() -> Any:
