@@ -177,7 +177,8 @@ class Settings(BaseSettings):
     )
     kafka_ca: Path | None = Field(
         default=None,
-        description="File with the certificates that Kafka's own is checked against. Unset: the system's.",
+        description="File with the certificates that Kafka's own is checked against, or a folder that may "
+        "have them as `ca.crt`. Unset, or not in the folder: the system's.",
     )
     kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         default="SCRAM-SHA-512", description="How Kafka is told name and password, by SASL."

@@ -9,6 +9,7 @@ from errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from settings import Settings
 
@@ -31,16 +32,15 @@ def configuration(settings: Settings) -> dict[str, Any]:
         raise UsageError(
             "A login at Kafka takes MODELYARD_KAFKA_USERNAME and MODELYARD_KAFKA_PASSWORD: both."
         )
-    encrypted, known = settings.kafka_tls or settings.kafka_ca is not None, None not in login
+    authority = _authority(settings)
+    encrypted, known = settings.kafka_tls or authority is not None, None not in login
     protocol = {(False, False): "plaintext", (True, False): "ssl", (False, True): "sasl_plaintext"}
     found: dict[str, Any] = {
         "bootstrap.servers": settings.kafka,
         "security.protocol": protocol.get((encrypted, known), "sasl_ssl"),
     }
-    if settings.kafka_ca is not None:
-        if not settings.kafka_ca.is_file():
-            raise UsageError(f"MODELYARD_KAFKA_CA names {settings.kafka_ca}, which is no file.")
-        found["ssl.ca.location"] = str(settings.kafka_ca)
+    if authority is not None:
+        found["ssl.ca.location"] = str(authority)
     if settings.kafka_username is not None and settings.kafka_password is not None:
         found |= {
             "sasl.mechanism": settings.kafka_mechanism,
@@ -48,6 +48,35 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "sasl.password": settings.kafka_password.get_secret_value(),
         }
     return found
+
+
+def secret(settings: Settings) -> dict[str, str | None]:
+    """What k8s/stream reads of the broker, as the values of a Secret; None of what is not set.
+
+    Raises:
+        UsageError: no broker is named, or half of a login.
+    """
+    known = "sasl.username" in configuration(settings)
+    authority, password = _authority(settings), settings.kafka_password
+    return {
+        "address": settings.kafka,
+        "tls": "true" if settings.kafka_tls else None,
+        "ca.crt": authority.read_text() if authority else None,
+        "mechanism": settings.kafka_mechanism if known else None,
+        "username": settings.kafka_username,
+        "password": password.get_secret_value() if password else None,
+    }
+
+
+def _authority(settings: Settings) -> Path | None:
+    """The file with certificates of authorities; None: the system's."""
+    named = settings.kafka_ca
+    if named is not None and named.is_dir():
+        # Where a Secret is mounted that may have one.
+        named = named / "ca.crt" if (named / "ca.crt").exists() else None
+    if named is not None and not named.is_file():
+        raise UsageError(f"MODELYARD_KAFKA_CA names {named}, which is no file.")
+    return named
 
 
 def reach(configuration: dict[str, Any], seconds: float = ANSWER_SECONDS) -> None:

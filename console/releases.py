@@ -124,7 +124,7 @@ def rollback(
 
 
 def history(settings: Settings, stack: str, use_case: str) -> Document:
-    """The releases of a use case, the newest first, and where a cluster runs something else.
+    """The releases of a use case, the newest first, its stream, and where a cluster runs something else.
 
     On this machine there are none while PostgreSQL does not run.
     """
@@ -132,13 +132,14 @@ def history(settings: Settings, stack: str, use_case: str) -> Document:
 
     usecases.load(use_case)
     if is_cluster(stack):
+        from console import stream_pods as console
         from releases.kubernetes.drift import drift
         from releases.kubernetes.place import place_of
         from releases.kubernetes.release import TARGET
 
         place = place_of(settings)
         found = place.records.history(use_case, TARGET)
-        return _history(use_case, found, drift(place, use_case, found))
+        return _history(use_case, found, drift(place, use_case, found), console.state(place, use_case))
     from console.state import running
     from db import releases as record
     from db.migrate import upgrade
@@ -150,9 +151,11 @@ def history(settings: Settings, stack: str, use_case: str) -> Document:
     return _history(use_case, record.history(databases.modelyard, use_case=use_case), [])
 
 
-def _history(use_case: str, found: Sequence[Recorded] | None, drift: list[str]) -> Document:
+def _history(
+    use_case: str, found: Sequence[Recorded] | None, drift: list[str], stream: Document | None = None
+) -> Document:
     rows = None if found is None else [release.model_dump(mode="json") for release in found]
-    return {"use_case": use_case, "releases": rows, "drift": drift}
+    return {"use_case": use_case, "releases": rows, "stream": stream, "drift": drift}
 
 
 @contextmanager

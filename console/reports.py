@@ -101,8 +101,10 @@ def release(document: Document) -> RenderableType:
             f"The canary of [bold]{name}[/] version {version} was withdrawn: {why}.\n"
             "What served before serves all requests."
         )
+    stream = _stream(document)
     if not document["changed"]:
-        return f"[bold]{name}[/] version {version} serves at [bold]{address}[/] already; nothing restarted."
+        serves = f"[bold]{name}[/] version {version} serves at [bold]{address}[/] already; nothing restarted."
+        return Group(serves, *stream)
     beside = f"in place of version {before}" if before else "where nothing served before"
     exactly = "" if document["image"] else " bit for bit"
     verified = f"{document['verified']:,} of its answers equal offline predictions{exactly}; "
@@ -110,6 +112,7 @@ def release(document: Document) -> RenderableType:
         f"[bold]{name}[/] version {version} now serves at [bold]{address}[/], {beside}.",
         f"{verified if document['verified'] else ''}release {document['release']}, Bento {document['bento']}"
         + (f", image {escape(document['image'])}." if document["image"] else "."),
+        *stream,
     ]
     if document["seconds"]:
         parts.append(
@@ -118,6 +121,17 @@ def release(document: Document) -> RenderableType:
     if "stages" in document:
         parts.append(times(document["stages"]))
     return Group(*parts)
+
+
+def _stream(document: Document) -> list[str]:
+    """Whether the stream followed a release, where there is one."""
+    name, trouble = document["stream"], document["stream_trouble"]
+    if not name:
+        return []
+    if trouble:
+        how = f"Its workers of before go on; once that is put right: release {document['use_case']} again."
+        return [f"[red]The stream {name} did not follow: {escape(trouble)}[/]", how]
+    return [f"The stream [bold]{name}[/] scores by it, too."]
 
 
 def predictions(document: Document) -> RenderableType:
@@ -177,7 +191,9 @@ def history(document: Document) -> RenderableType:
             one["image"].partition("@")[2][:19] if one["image"] else one["bento"],
             one["zenml_run"] or "",
         )
-    return Group(table, *drift)
+    scores = "Its stream, {name}, scores by version {version}: {ready} of {workers} workers ready."
+    stream = [scores.format(**document["stream"])] if document["stream"] else []
+    return Group(table, *stream, *drift)
 
 
 def up(document: Document) -> RenderableType:

@@ -24,5 +24,9 @@ class Outcome(BaseModel):
     """What pods of a cluster run: a reference by digest."""
     seconds: dict[str, float] = {}
     """How long each part of a release in a cluster took."""
+    stream: str | None = None
+    """Deployment in a cluster whose workers score events: by this version, too, if there was no trouble."""
+    stream_trouble: str | None = None
+    """Why its workers of before work on."""
     withdrawn: str | None = None
     """Why a canary was taken back; then what served before still serves."""

@@ -33,6 +33,8 @@ def tell(
         kind, title = "release", f"{version} serves (release {number})"
         before = f"in place of version {outcome.before}" if outcome.before else "where nothing served before"
         sentence = f"It was released {before}: {why}."
+    if outcome.stream_trouble:
+        sentence += f" The stream {outcome.stream} did not follow: {outcome.stream_trouble.splitlines()[0]}"
     send(
         settings,
         Alert(

@@ -9,6 +9,7 @@ import typer
 
 from console.command import Call, command
 from console.options import Months, Source, UseCaseName
+from errors import UsageError
 
 app = typer.Typer()
 
@@ -67,6 +68,21 @@ def stream(
             "what pods do.",
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            show_default="the autoscaler's",
+            help="In a cluster: so many pods, however many events wait.",
+        ),
+    ] = None,
+    stop: Annotated[
+        bool,
+        typer.Option("--stop", help="In a cluster: take the workers away; its place in the topics is kept."),
+    ] = False,
+    render: Annotated[
+        bool, typer.Option("--render", help="For a cluster: print its manifests, and apply nothing.")
+    ] = False,
 ) -> None:
     """Score requests from a topic of Kafka by the model that serves, until Ctrl-C or SIGTERM.
 
@@ -74,11 +90,35 @@ def stream(
     event id; outcomes come from a topic of their own; what cannot be taken goes to a fourth, with the reason.
     Several workers share the work. A release changes the model between two batches.
 
+    With --stack kubernetes: deploys workers as pods, and comes back once they are ready. Releases move them.
+    The broker and its login are put into the Secret modelyard-kafka; where none is set, what it has holds.
+
     Examples: [b]MODELYARD_KAFKA=localhost:9092 python run.py stream taxi[/b] · [b]python run.py stream taxi
-    --requests trips --predictions durations[/b]
+    --requests trips --predictions durations[/b] · [b]python run.py --stack kubernetes stream taxi
+    --workers 3[/b]
     """
     from console import streaming as console
+    from console.releases import is_cluster
 
+    if is_cluster(call.stack):
+        if member or bento or metrics_port != 9400:
+            raise UsageError("--member, --bento and --metrics-port are for workers on this machine.")
+        from console import stream_pods as pods
+
+        if stop:
+            call.answer(pods.stop(call.settings, call.progress, use_case), pods.report)
+            return
+        named = {"requests": requests, "outcomes": outcomes, "predictions": predictions, "refused": refused}
+        asked = pods.asked(workers, window, {**named, "group": group})
+        if render:
+            typer.echo(pods.render(call.settings, call.progress, use_case, asked), nl=False)
+        else:
+            call.answer(pods.deploy(call.settings, call.progress, use_case, asked), pods.report)
+        return
+    if workers or stop or render:
+        raise UsageError(
+            "--workers, --stop and --render are for a cluster: --stack kubernetes. Here Ctrl-C ends it."
+        )
     topics = console.topics_of(
         use_case, requests=requests, outcomes=outcomes, predictions=predictions, refused=refused
     )

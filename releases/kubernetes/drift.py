@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from releases.earlier import serving
-from releases.kubernetes.manifests import canary_name
+from releases.kubernetes import stream
+from releases.kubernetes.manifests import canary_name, stream_name
 from releases.kubernetes.objects import Objects
 
 if TYPE_CHECKING:
@@ -39,4 +40,12 @@ def drift(place: Place, use_case: str, known: Sequence[Recorded]) -> list[str]:
     trying = any(one.status in ("rolling_out", "canary") for one in known)
     if not trying and objects.live(canary_name(use_case)) is not None:
         found.append(f"The cluster has a canary of {use_case}, and no release of it is under way.")
+    if (scoring := stream.look(place, use_case)) is not None:
+        if now is not None and scoring.image != now.image:
+            found.append(
+                f"On record version {now.model_version} serves; {stream_name(use_case)} scores by version "
+                f"{scoring.model_version}. `release {use_case}` moves it."
+            )
+        elif not scoring.complete:
+            found.append(f"Not all {scoring.replicas} workers of {stream_name(use_case)} are ready.")
     return found

@@ -18,10 +18,13 @@ COMPONENT = "app.kubernetes.io/component"
 TRAFFIC = "modelyard.dev/traffic"
 VERSION = "modelyard.dev/model-version"
 BENTO = "modelyard.dev/bento"
+MODEL = "model"
+"""Container that brings the model, where another image runs it."""
 
 Manifest = dict[str, Any]
 
 _CANARY = "-canary"
+_STREAM = "-stream"
 _KEYS = "-keys"
 _VERIFIER = "MODELYARD_ENDPOINT_VERIFIER"
 
@@ -54,7 +57,7 @@ def render(
         _IMAGE: image,
     }
     folder = GATEWAY_FOLDER if gateways else FOLDER
-    found = [_replaced(manifest, stands_for) for manifest in _files(folder)]
+    found = read(folder, stands_for)
     for manifest in found:
         manifest["metadata"]["namespace"] = namespace
         if manifest["kind"] == "ServiceAccount" and pull_secrets:
@@ -108,6 +111,11 @@ def canary_name(use_case: str) -> str:
     return name_of(use_case) + _CANARY
 
 
+def stream_name(use_case: str) -> str:
+    """What the objects of a use case's stream are called."""
+    return name_of(use_case) + _STREAM
+
+
 def keys_name(use_case: str) -> str:
     """What the Secret with the API keys of a use case is called."""
     return name_of(use_case) + _KEYS
@@ -123,6 +131,11 @@ def text(manifests: Sequence[Manifest]) -> str:
     return yaml.safe_dump_all(manifests, sort_keys=False, explicit_start=True)
 
 
+def read(folder: Path, stands_for: Mapping[str, str]) -> list[Manifest]:
+    """The manifests of a folder, in its order, with what its texts stand for in their place."""
+    return [_replaced(manifest, stands_for) for manifest in _files(folder)]
+
+
 def _files(folder: Path) -> Iterator[Manifest]:
     for name in yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]:
         path = folder / name
@@ -132,10 +145,13 @@ def _files(folder: Path) -> Iterator[Manifest]:
             yield yaml.safe_load(path.read_text())
 
 
-def _replaced(value: Any, stands_for: dict[str, str]) -> Any:
-    """A copy in which every text that is a key of `stands_for`, whole, is what it stands for."""
+def _replaced(value: Any, stands_for: Mapping[str, str]) -> Any:
+    """A copy in which every text that is a key of `stands_for`, whole, is what it stands for.
+
+    But for arguments of commands, whose words are no names.
+    """
     if isinstance(value, dict):
-        return {key: _replaced(inner, stands_for) for key, inner in value.items()}
+        return {key: _replaced(inner, {} if key == "args" else stands_for) for key, inner in value.items()}
     if isinstance(value, list):
         return [_replaced(inner, stands_for) for inner in value]
     return stands_for.get(value, value) if isinstance(value, str) else value

@@ -37,6 +37,8 @@ class Place:
     """user@host"""
     context: str | None = None
     """kubectl's, outside the cluster."""
+    image: str = ""
+    """The platform's own, which workers of streams run."""
     pull_secrets: tuple[str, ...] = ()
     gateways: tuple[Mapping[str, Any], ...] = ()
     """`parentRefs` of the Gateways that lead to endpoints."""
@@ -104,6 +106,7 @@ def _place(api: ApiClient, there: Connection, records: Records, by: str, context
         records=records,
         by=by,
         context=context,
+        image=there.image,
         pull_secrets=secrets,
         gateways=tuple(json.loads(there.gateways)),
         hostname=there.endpoints_hostname,

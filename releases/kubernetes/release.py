@@ -5,6 +5,7 @@
     roll out    the Deployment gets the image; no old pod goes before all new ones are ready
     check       each pod is asked which version it serves
     record      the table of releases says that it serves
+    stream      workers that score events by the model that serves get this one, too
 
 Whatever fails on the way, the image of before is back before the release ends, and the record says why.
 """
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from errors import ModelyardError, ReleaseError, UsageError
 from releases.earlier import earlier, serving
 from releases.kubernetes import canary as canaries
-from releases.kubernetes import manifests
+from releases.kubernetes import manifests, stream
 from releases.kubernetes.lease import Lease, held
 from releases.kubernetes.objects import CANARY, STABLE, Live, Objects
 from releases.kubernetes.place import Place, address, reach
@@ -121,7 +122,8 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
             raise UsageError(f"Nothing serves {wanted.use_case} yet beside which a canary could be put.")
         if before and before.image == wanted.image and live and live.complete and live.image == wanted.image:
             objects.delete(manifests.canary_name(wanted.use_case))  # one that was left
-            return _outcome(place, wanted, before.id, changed=False, before=before.model_version)
+            outcome = _outcome(place, wanted, before.id, changed=False, before=before.model_version)
+            return outcome.model_copy(update=_stream(_Work(place, objects, lease, wanted, live)))
         number = _record(place, wanted)
         work = _Work(place, objects, lease, wanted, live)
         with _or_back(work, number):
@@ -140,6 +142,7 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
             _roll_out(work)
             place.records.serve(number, address(place, wanted.use_case))
         _take_away(work)
+        moved = _stream(work)
         return _outcome(
             place,
             wanted,
@@ -148,7 +151,7 @@ def release(place: Place, wanted: Wanted, package: ModelPackage, canary: Canary 
             verified=verified,
             before=before.model_version if before else None,
             seconds=work.seconds,
-        )
+        ).model_copy(update=moved)
 
 
 def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome:
@@ -180,6 +183,7 @@ def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome
         with _or_back(work, number):
             _roll_out(work)
             place.records.serve(number, address(place, use_case))
+        moved = _stream(work)
         return _outcome(
             place,
             wanted,
@@ -187,7 +191,7 @@ def rollback(place: Place, use_case: str, version: int | None = None) -> Outcome
             changed=True,
             before=now.model_version if now else None,
             seconds=work.seconds,
-        )
+        ).model_copy(update=moved)
 
 
 @contextmanager
@@ -354,6 +358,19 @@ def _roll_out(work: _Work) -> None:
                     f"The pod {pod.metadata.name} should serve version {work.wanted.model_version} of {name} "
                     f"and serves {answered}: its image {work.wanted.image} holds another Bento."
                 )
+
+
+def _stream(work: _Work) -> dict[str, str]:
+    """Let the stream follow, if there is one; what came of it, for the outcome. The release stands anyway."""
+    name = manifests.stream_name(work.wanted.use_case)
+    try:
+        if stream.look(work.place, work.wanted.use_case) is None:
+            return {}
+        with work.stage("stream moved"):
+            stream.move(work.place, work.wanted, work.lease.require)
+    except ReleaseError as error:
+        return {"stream": name, "stream_trouble": str(error)}
+    return {"stream": name}
 
 
 def _outcome(

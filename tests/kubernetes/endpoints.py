@@ -39,7 +39,8 @@ class Version:
     @property
     def wanted(self) -> Wanted:
         """Asks for its release."""
-        return Wanted(USE_CASE, self.content.model_version, self.bento, self.image, "a test asked for it")
+        what = (self.content.use_case, self.content.model_version, self.bento, self.image)
+        return Wanted(*what, "a test asked for it")
 
 
 def version(
@@ -59,10 +60,15 @@ def version(
             code = path / "src" / file
             first, found, rest = code.read_text().rpartition("from __future__ import annotations\n")
             code.write_text(f"{first}{found}{lines}\n{rest}")
+    return publish(platform, content, packed.tag, path)
+
+
+def publish(platform: Platform, content: ModelPackage, bento: str, path: Path) -> Version:
+    """A version whose Bento is in `path`, its image put into the registry."""
     base = ":".join(platform.images[f"servingImage.{part}"] for part in ("repository", "tag"))
     insecure = platform.images["registry.insecure"] == "true"
     published = image.publish(path, base, insecure=insecure, labels={})
-    return Version(content, published.reference, packed.tag)
+    return Version(content, published.reference, bento)
 
 
 @dataclass

@@ -74,7 +74,8 @@ def let_serve(trained: Document, run: CommandLine, platform: Platform) -> None:
 def test_without_a_release_there_is_nobody_to_ask_and_nothing_on_record(run: CommandLine) -> None:
     asked = done(run, "predict", "taxi", json.dumps(dict(usecases.load("taxi").example)), code=1)
     assert "No endpoint serves taxi" in asked["error"]
-    assert done(run, "history", "taxi") == {"use_case": "taxi", "releases": [], "drift": []}
+    nothing = {"use_case": "taxi", "releases": [], "stream": None, "drift": []}
+    assert done(run, "history", "taxi") == nothing
     assert "to go back to" in done(run, "rollback", "taxi", code=2)["error"]
 
 

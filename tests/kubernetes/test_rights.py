@@ -41,7 +41,16 @@ ALLOWED: dict[str, dict[str, dict[str, str]]] = {
     },
     "step": {},
     "submitter": {
-        "in inference": RELEASES | {"services": "create patch get", "pods/portforward": "create"},
+        "in inference": RELEASES
+        | {
+            "services": "create patch get",
+            "pods/portforward": "create",
+            "secrets=modelyard-kafka": "create get patch",
+            "serviceaccounts": "create patch delete",
+            "horizontalpodautoscalers.autoscaling": "create patch delete",
+            "poddisruptionbudgets.policy": "create patch delete",
+            "networkpolicies.networking.k8s.io": "create patch delete",
+        },
         "here": {
             "configmaps=modelyard-connection": "get",
             "secrets=modelyard-login": "get",

@@ -10,6 +10,8 @@ from confluent_kafka.admin import AdminClient
 
 import broker
 from errors import BrokerError, UsageError
+from releases.kubernetes import manifests
+from releases.kubernetes.stream import FOLDER, KAFKA
 from settings import Settings
 from tests import kafka
 
@@ -29,6 +31,29 @@ def test_a_broker_is_reached_by_tls_and_a_login(running: kafka.Broker) -> None:
     found = broker.configuration(_settings(running))
     broker.reach(found)
     assert AdminClient(found).list_topics(timeout=10).brokers
+
+
+def test_pods_reach_it_by_what_the_secret_has_in_which_a_command_puts_its_settings(
+    running: kafka.Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As k8s/stream reads it: an entry each, and a folder that may have the certificates."""
+    for settings in (_settings(running), Settings(kafka=running.address)):
+        values = {key: value for key, value in broker.secret(settings).items() if value is not None}
+        (deployment,) = (each for each in manifests.read(FOLDER, {}) if each["kind"] == "Deployment")
+        folder = tmp_path / str(len(values))
+        folder.mkdir()
+        if "ca.crt" in values:
+            (folder / "ca.crt").write_text(values["ca.crt"])
+        for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"]:
+            source = variable.get("valueFrom", {}).get("secretKeyRef", {})
+            if source.get("name") == KAFKA and source["key"] in values:
+                monkeypatch.setenv(variable["name"], values[source["key"]])
+            elif source.get("name") == KAFKA:
+                assert source["optional"]
+                monkeypatch.delenv(variable["name"], raising=False)
+        monkeypatch.setenv("MODELYARD_KAFKA_CA", str(folder))
+        assert values.keys() <= {"address", "tls", "ca.crt", "mechanism", "username", "password"}
+        broker.reach(broker.configuration(Settings()))
 
 
 def test_a_broker_without_either_needs_its_address_alone(running: kafka.Broker) -> None:

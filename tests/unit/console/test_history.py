@@ -23,11 +23,12 @@ RELEASE = {
 }
 
 
-def lines(*releases: dict[str, Any]) -> list[str]:
+def lines(*releases: dict[str, Any], stream: dict[str, Any] | None = None) -> list[str]:
     console = Console(file=io.StringIO(), width=200)
     with console.capture() as captured:
         console.print(
-            reports.history({"use_case": "taxi", "releases": releases, "drift": []}), highlight=False
+            reports.history({"use_case": "taxi", "releases": releases, "stream": stream, "drift": []}),
+            highlight=False,
         )
     return captured.get().splitlines()
 
@@ -45,6 +46,13 @@ def test_an_image_is_named_by_the_beginning_of_its_digest() -> None:
 def test_of_one_that_failed_the_first_line_of_why_is_shown_as_it_is() -> None:
     (_, line) = lines(RELEASE | {"status": "failed", "reason": "It ended [bold]: code 1\nand its log"})
     assert "failed: It ended [bold]: code 1  version 3" in line
+
+
+def test_a_stream_in_the_cluster_is_a_line_of_its_own() -> None:
+    stream = {"name": "taxi-stream", "version": 3, "image": "x", "workers": 2, "ready": 1}
+    assert lines(RELEASE, stream=stream)[-1].strip() == (
+        "Its stream, taxi-stream, scores by version 3: 1 of 2 workers ready."
+    )
 
 
 def test_where_nothing_was_released_it_says_how_to() -> None:

@@ -157,7 +157,7 @@ def rules(objects: list[Object], role: str, namespace: str = RELEASE) -> dict[st
     """Resource, with `=` and names where only those → verbs."""
     found = {}
     for rule in charts.one(objects, "Role", role, namespace)["rules"]:
-        assert rule["apiGroups"] in ([""], ["batch"])
+        assert rule["apiGroups"] in ([""], ["batch"], ["autoscaling"], ["policy"], ["networking.k8s.io"])
         names = "".join(f"={name}" for name in rule.get("resourceNames", []))
         found |= {f"{resource}{names}": rule["verbs"] for resource in rule["resources"]}
     return found
@@ -190,6 +190,18 @@ def test_a_submitter_may_reach_the_platform_and_run_pipelines_and_nothing_else(o
         "pods/log": ["get"],
         "events": ["list"],
         "secrets": ["create", "patch", "delete"],
+    }
+
+
+def test_a_submitter_may_give_streams_their_broker_and_take_them_away(objects: list[Object]) -> None:
+    assert rules(objects, "modelyard-submitter", INFERENCE) == {
+        "services": ["get"],
+        "pods/portforward": ["create"],
+        "secrets=modelyard-kafka": ["create", "get", "patch"],
+        "serviceaccounts": ["delete"],
+        "horizontalpodautoscalers": ["delete"],
+        "poddisruptionbudgets": ["delete"],
+        "networkpolicies": ["delete"],
     }
 
 
