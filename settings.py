@@ -234,6 +234,7 @@ def read() -> Settings:
         return Settings()
     except ValidationError as error:
         lines = "\n".join(
-            f"  MODELYARD_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+            f"  MODELYARD_{str(e['loc'][0]).upper()}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors(include_input=False)
         )
         raise UsageError(f"Settings are wrong:\n{lines}") from None

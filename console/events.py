@@ -69,7 +69,7 @@ def sent(document: Mapping[str, Any]) -> RenderableType:
     return Group(
         *(
             f"[red]Target {each['target']} {each['problem'] or 'was not asked in time'}; "
-            f"{each['waiting']:,} events wait for it.[/]"
+            f"events that wait for it: {each['waiting']:,}.[/]"
             if each["waiting"]
             else f"[green]Target {each['target']} has taken all.[/]"
             for each in document["targets"]

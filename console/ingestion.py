@@ -236,13 +236,14 @@ def export_report(document: Mapping[str, Any]) -> RenderableType:
     name = f"{document['what']} of {document['use_case']} to {document['sink']}"
     days, there = document["days"], document["there"]
     if days:
-        said = f"{document['rows']:,} rows of {len(days)} days; {there} more days were there."
+        said = f"{document['rows']:,} rows written"
     elif there:
-        said = f"nothing is new; {there} days were there."
+        said = "nothing is new"
     else:
-        said = f"there are no {document['what']} yet."
-    lines = [f"[bold]{name}[/]: {said}"]
-    lines += [f"  {day}: {rows:,}" for day, rows in days.items()]
+        said = f"there are no {document['what']} yet"
+    lines = [f"[bold]{name}[/]: {said}", *(f"  {day}: {rows:,}" for day, rows in days.items())]
+    if there:
+        lines.append(f"Days that were there as they are: {there}")
     return Group(*lines, f"Run in ZenML: {document['run']}", times(document["stages"]))
 
 

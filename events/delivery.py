@@ -152,6 +152,8 @@ def _post(target: str, headers: dict[str, str], body: bytes) -> Problem | None:
             return _problem(response)
     except httpx.TimeoutException:
         return Problem(f"did not answer within {ANSWER_SECONDS:.0f} s")
+    except httpx.ConnectError as error:
+        return Problem(f"cannot be reached: {error}")
     except httpx.HTTPError as error:
         return Problem(f"cannot be reached: {type(error).__name__}")
 

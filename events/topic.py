@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import broker
 
@@ -22,17 +22,25 @@ def produce(
         return "is on Kafka, and MODELYARD_KAFKA does not say where that is"
     from confluent_kafka import KafkaError, KafkaException, Producer
 
-    problems: list[str | None] = []
-
-    def delivered(error: KafkaError | None, _: Any) -> None:
-        problems.append(None if error is None else f"Kafka does not take it: {error.name()}")
-
+    problems: list[KafkaError | None] = []
     told = {"acks": "all", "enable.idempotence": True, "message.timeout.ms": int(seconds * 1000)}
     try:
         # Its own lines on stderr would repeat what is returned.
         producer = Producer(broker.configuration(settings) | told | {"log_level": 0})
-        producer.produce(topic, value=body, key=key, headers=dict(headers), on_delivery=delivered)
+        # For a topic that is not there a producer would wait as long as for one that is slow.
+        missing = producer.list_topics(topic, timeout=seconds).topics[topic].error
+        if missing is not None:
+            return f"Kafka does not take it: {missing.str()}"
+        producer.produce(
+            topic,
+            value=body,
+            key=key,
+            headers=dict(headers),
+            on_delivery=lambda error, _: problems.append(error),
+        )
         producer.flush(seconds + 1)
     except KafkaException as error:
-        return f"Kafka does not take it: {error.args[0].name()}"
-    return problems[0] if problems else f"Kafka did not answer within {seconds:.0f} s"
+        problems = [error.args[0]]
+    if not problems:
+        return f"Kafka did not answer within {seconds:.0f} s"
+    return None if problems[0] is None else f"Kafka does not take it: {problems[0].str()}"

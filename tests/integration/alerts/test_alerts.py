@@ -261,7 +261,7 @@ def test_people_and_systems_are_told_of_a_release_and_a_rollback_and_people_of_a
         receiver.answers = [500] * 20
         down = modelyard("events", "test")
         assert down.code == 1
-        assert "Target 1 (http) answered 500; 1 events wait for it." in read(console_events.sent, down)
+        assert "Target 1 (http) answered 500; events that wait for it: 1." in read(console_events.sent, down)
         assert "secret-path" not in str(down.document) + down.stderr
         receiver.answers = []
         assert modelyard("events", "send").code == 0

@@ -14,6 +14,7 @@ import events
 from db import events as outbox
 from db.migrate import upgrade
 from events import delivery
+from events.topic import produce
 from settings import Settings
 from tests import kafka
 from tests.integration.events.receiver import KEY, documented, receiving
@@ -90,3 +91,9 @@ def test_a_topic_without_a_broker_is_told_and_stops_nothing(database: str, tmp_p
     delivery.sweep(settings, database, 0.2)
     (waiting,) = outbox.waiting(database, delivery.digest("kafka:models.changed"))
     assert waiting.problem == "is on Kafka, and MODELYARD_KAFKA does not say where that is"
+
+
+def test_a_topic_that_is_not_there_is_told_as_that(broker: kafka.Broker, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, kafka=broker.address)
+    problem = produce(settings, "nowhere", "taxi", {}, b"{}", 2.0)
+    assert problem == "Kafka does not take it: Broker: Unknown topic or partition"
