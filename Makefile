@@ -28,7 +28,7 @@ test: $(READY) $(JUPYTER) ## lint, types, layers and every test but the store's
 	$(BIN)/pytest -n 2 --dist loadfile --ignore=$(STORE) --durations=25
 
 notebook: $(READY) $(JUPYTER) ## the notebooks, in JupyterLab
-	PYTHONPATH="$(CURDIR):$(CURDIR)/client" OMP_NUM_THREADS=1 $(BIN)/jupyter lab --notebook-dir notebooks
+	PYTHONPATH="$(CURDIR):$(CURDIR)/client" OMP_NUM_THREADS=1 $(BIN)/python -m jupyterlab --notebook-dir notebooks
 
 notebook-pages: $(READY) $(JUPYTER) ## their copies in docs/notebooks, run anew
 	@PYTHONPATH=. $(BIN)/python notebooks/render.py
