@@ -93,13 +93,19 @@ class Lease:
         from kubernetes.client import ApiException
 
         self._ended.set()
-        try:
-            found = self._read()
-            if found.spec.holder_identity == self._holder:
-                self._replace(found, {"holderIdentity": None})
-        except ApiException as error:
-            if error.status not in (404, 409):
-                raise ReleaseError(refusal(error)) from None
+        while True:
+            try:
+                found = self._read()
+                if found.spec.holder_identity == self._holder:
+                    self._replace(found, {"holderIdentity": None})
+                return
+            except ApiException as error:
+                # A renewal that was under way, or somebody who took over, was faster: look again.
+                if error.status == 409:
+                    continue
+                if error.status != 404:
+                    raise ReleaseError(refusal(error)) from None
+                return
 
     def _read(self) -> Any:
         return self._leases.read_namespaced_lease(self._name, self._namespace)

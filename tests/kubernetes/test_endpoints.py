@@ -307,6 +307,16 @@ def test_an_upgrade_of_the_platform_fails_no_request(platform: Platform, rate: f
 
 
 @pytest.mark.usefixtures("serving_one")
+def test_who_is_done_leaves_the_place_to_others_at_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A sign of life is then under way whenever somebody is done.
+    monkeypatch.setattr("releases.kubernetes.lease._RENEW_SECONDS", 0.001)
+    for turn in range(20):
+        with held(place.api, place.namespace, "turns", f"holder {turn}") as lease:
+            lease.require()
+
+
 def test_two_releases_at_once_do_not_mix(place: Place, two: Version) -> None:
     with (
         held(place.api, place.namespace, USE_CASE, "somebody"),
