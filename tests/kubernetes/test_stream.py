@@ -348,6 +348,8 @@ def _broker(namespace: str) -> Iterator[dict[str, Any]]:
     container = {
         "name": "kafka",
         "image": "python:3.11-slim-bookworm",
+        # A broker that gets no CPU beside its workers answers no heartbeat.
+        "resources": {"requests": {"cpu": "500m"}},
         "command": ["sh", "-c", f"{begin} && exec {java} kafka.Kafka {own}"],
         "env": [
             {"name": "CLASSPATH", "value": f"{kafka.CACHE}/*"},
