@@ -63,7 +63,7 @@ def evaluate(
     champion: int | None,
 ) -> Annotated[Evaluation, "evaluation"]:
     """Put the winner beside the champion (the baseline while there is none) on the same rows."""
-    from tracking import registry
+    from tracking import apart, registry
     from tracking.runs import log_training
     from training.evaluation import evaluate
 
@@ -72,9 +72,9 @@ def evaluate(
     if champion is None:
         reference, scores = comparison.results[0].candidate, comparison.results[0].scores
     else:
-        loaded = registry.load(registry.find(use_case, str(champion)))
         reference = f"champion {champion}"
-        scores = evaluate(case, case.predict(loaded.model, validation), validation, train)
+        predictions = apart.predict(case, registry.find(use_case, str(champion)), validation)
+        scores = evaluate(case, predictions, validation, train)
     evaluation = Evaluation(
         candidate=winner.candidate,
         scores=winner.scores,
@@ -94,13 +94,12 @@ def pair(
     use_case: str, model: Pipeline, validation: pd.DataFrame, champion: int
 ) -> Annotated[Difference, "difference"]:
     """Whether the winner is better than the champion beyond chance."""
-    from tracking import registry
+    from tracking import apart, registry
     from training.difference import of_rows
 
     case = usecases.load(use_case)
-    loaded = registry.load(registry.find(use_case, str(champion)))
-    both = (case.predict(each, validation) for each in (model, loaded.model))
-    difference = of_rows(case, validation, *both)
+    before = apart.predict(case, registry.find(use_case, str(champion)), validation)
+    difference = of_rows(case, validation, case.predict(model, validation), before)
     log_metadata(difference.model_dump(exclude_none=True))
     return difference
 

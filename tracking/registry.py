@@ -225,6 +225,16 @@ def load(version: Version) -> Loaded:
         )
 
 
+def folder(version: Version) -> Path:
+    """The version's files, on this machine.
+
+    Raises:
+        TrackingError: they are gone or damaged.
+    """
+    with _reading(version):
+        return _download(version.source)
+
+
 def digest(version: Version) -> str:
     """SHA-256 over names and bytes of the version's files.
 
