@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
+import psycopg2
 import pytest
 import yaml
 
@@ -44,6 +47,22 @@ def test_what_was_ingested_is_learnt_from_and_made_again(command: CommandLine, t
     (people,) = [each for each in listed.document["sources"] if each["source"] == "people"]
     assert (people["batches"], people["rows"], people["kind"]) == (1, len(PASSENGERS) - 3, "files")
     assert "sample" in read(ingestion.sources_report, listed)
+    _export(command, tmp_path)
+
+
+def _export(command: CommandLine, tmp_path: Path) -> None:
+    with (
+        closing(psycopg2.connect(command.url("modelyard"))) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("INSERT INTO outcomes VALUES ('titanic', 'mine', 0, 1.0, '2024-03-01 23:59:59+00')")
+    sink = tmp_path / "lake.yaml"
+    sink.write_text(yaml.safe_dump({"what": "outcomes", "to": {"kind": "files", "path": "lake"}}))
+    done = command("export", "titanic", "--to", str(sink))
+    assert (done.code, done.document["days"]) == (0, {"2024-03-01": 1})
+    assert "outcomes of titanic to lake: 1 rows written" in read(ingestion.export_report, done)
+    assert list(pd.read_parquet(tmp_path / "lake")["request_id"]) == ["mine"]
 
 
 def test_a_secret_that_is_nowhere_is_asked_for_by_its_name(command: CommandLine, tmp_path: Path) -> None:
