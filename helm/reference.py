@@ -16,7 +16,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from helm.values import Resources, Values
+from helm.parts import Resources
+from helm.values import Values
 
 CHART = Path(__file__).parent / "modelyard"
 _UNREAD = "global"

@@ -58,6 +58,14 @@ spec:
             {{- include "modelyard.fromSecret" (list $variable $.Values.events.existingSecret $key) | nindent 12 }}
             {{- end }}
             {{- end }}
+            {{- if and (eq $name "mlflow") $.Values.events.kafkaSecret }}
+            {{- include "modelyard.fromSecret" (list "MODELYARD_KAFKA" $.Values.events.kafkaSecret "address") | nindent 12 }}
+            - {name: MODELYARD_KAFKA_CA, value: /etc/modelyard/kafka}
+            {{- range $key := list "tls" "mechanism" "username" "password" }}
+            - name: MODELYARD_KAFKA_{{ upper $key }}
+              valueFrom: {secretKeyRef: {name: {{ quote $.Values.events.kafkaSecret }}, key: {{ $key }}, optional: true}}
+            {{- end }}
+            {{- end }}
           ports: [{name: http, containerPort: {{ .port }}}]
           # Often, so that it is ready as soon as it answers; long, as it waits for PostgreSQL and the migration.
           startupProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, timeoutSeconds: 3, failureThreshold: 600}
@@ -66,8 +74,16 @@ spec:
           # Until no Service sends it requests any more.
           lifecycle: {preStop: {sleep: {seconds: 5}}}
           resources: {{- toYaml $values.resources | nindent 12 }}
-          volumeMounts: {{- include "modelyard.mounts" $ | nindent 12 }}
-      volumes: {{- include "modelyard.volumes" $ | nindent 8 }}
+          volumeMounts:
+            {{- include "modelyard.mounts" $ | nindent 12 }}
+            {{- if and (eq $name "mlflow") $.Values.events.kafkaSecret }}
+            - {name: kafka, mountPath: /etc/modelyard/kafka, readOnly: true}
+            {{- end }}
+      volumes:
+        {{- include "modelyard.volumes" $ | nindent 8 }}
+        {{- if and (eq $name "mlflow") $.Values.events.kafkaSecret }}
+        - {name: kafka, secret: {secretName: {{ quote $.Values.events.kafkaSecret }}, optional: true, items: [{key: ca.crt, path: ca.crt}]}}
+        {{- end }}
 {{- with $values.autoscaling }}
 {{- if .enabled }}
 ---

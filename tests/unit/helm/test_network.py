@@ -25,6 +25,7 @@ DNS = Pod("kube-system", {"k8s-app": "kube-dns"})
 API_SERVER = Pod(address="10.0.0.2")
 INTERNET = Pod(address="93.184.215.14")
 STEP = Pod(PIPELINES, {"modelyard.dev/role": "step"})
+MOVER = Pod(PIPELINES, {"modelyard.dev/role": "step", "modelyard.dev/database": "true"})
 ORCHESTRATOR = Pod(PIPELINES, {"modelyard.dev/role": "orchestrator"})
 ENDPOINT = Pod(INFERENCE, {"app.kubernetes.io/name": "taxi", "app.kubernetes.io/part-of": "modelyard"})
 GUEST = Pod(INFERENCE, {"app": "of somebody"})
@@ -110,6 +111,7 @@ def test_servers_and_jobs_reach_databases_and_artifacts_and_nothing_else(
 def test_mlflow_delivers_events_where_systems_are_to_be_told_and_zenml_does_not() -> None:
     objects = charts.render(
         "events.existingSecret=systems",
+        "events.kafkaSecret=broker",
         "events.egress[0].ports[0].port=8080",
         "events.egress[0].ports[0].protocol=TCP",
         "events.egress[0].to[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=elsewhere",
@@ -123,7 +125,16 @@ def test_mlflow_delivers_events_where_systems_are_to_be_told_and_zenml_does_not(
     environment = {name: charts.environment(charts.containers(objects)[name]) for name in ("mlflow", "zenml")}
     assert environment["mlflow"]["MODELYARD_EVENTS"] == ("systems", "urls")
     assert environment["mlflow"]["MODELYARD_EVENTS_KEY"] == ("systems", "key")
-    assert "MODELYARD_EVENTS" not in environment["zenml"]
+    assert environment["mlflow"]["MODELYARD_KAFKA"] == ("broker", "address")
+    assert environment["mlflow"]["MODELYARD_KAFKA_PASSWORD"] == ("broker", "password")
+    assert not {"MODELYARD_EVENTS", "MODELYARD_KAFKA"} & environment["zenml"].keys()
+
+
+def test_of_pipelines_pods_only_those_that_move_data_reach_postgresql(objects: list[Object]) -> None:
+    pods = platform(objects)
+    assert reaches(objects, MOVER, pods["postgresql"], 5432)
+    assert not reaches(objects, MOVER, API_SERVER, 443)
+    assert not reaches(objects, STEP, pods["postgresql"], 5432)
 
 
 @pytest.mark.parametrize("pod", [STEP, ORCHESTRATOR], ids=["step", "orchestrator"])
