@@ -41,7 +41,7 @@ from tests.integration.streaming.place import wait_for
 EVENTS = 200_000
 """Of a throughput; those that the first and the last fifth hold are not timed."""
 ROUNDS = 3
-RATE, RATE_SECONDS = 2_000, 20
+RATE, RATE_SECONDS, WARM_SECONDS = 2_000, 60, 10
 SINGLE = 5_000
 PARTITIONS = 4
 SHARE = 0.35
@@ -129,7 +129,7 @@ def _delays(broker: kafka.Broker, url: str, bodies: Sequence[bytes]) -> np.ndarr
         | {"fetch.wait.max.ms": 5}
     )
     consumer.subscribe([f"{prefix}.predictions"])
-    total, warm = RATE * RATE_SECONDS, RATE * 3
+    total, warm = RATE * RATE_SECONDS, RATE * WARM_SECONDS
 
     def listen() -> None:
         deadline = time.monotonic() + RATE_SECONDS + 60
