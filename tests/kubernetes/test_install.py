@@ -188,8 +188,8 @@ def test_no_secret_is_in_anything_else_that_the_release_has_or_says(platform: Pl
         for secret in platform.get("secrets", selector, namespace=namespace)
         for value in secret["data"].values()
     } - {"default"}
-    # Of each database's user, the keys and S3 two, whose copies are the same; the password of the login.
-    assert len(values) == 9
+    # Of each of four database's users, the keys and S3 two, whose copies are the same; the login's password.
+    assert len(values) == 13
     said = "".join(texts(platform))
     assert "Uvicorn running" in said
     assert "pre-install" in said
