@@ -64,18 +64,19 @@ def reach(settings: Settings) -> URL:
 
     The password is in this process's PGPASSWORD.
     """
-    url = _server_url(settings)
-    if url.password:
-        os.environ["PGPASSWORD"] = str(url.password)
-    return url._replace(drivername="postgresql", password=None)
+    return _entered(_server_url(settings))
 
 
 def enter(login: SecretStr) -> str:
     """URL of the database that `login` is of, without its password, which is in this process's PGPASSWORD."""
-    url = make_url(login.get_secret_value())
+    return text(_entered(make_url(login.get_secret_value())))
+
+
+def _entered(url: URL) -> URL:
+    """The URL without its password, which is in this process's PGPASSWORD."""
     if url.password:
         os.environ["PGPASSWORD"] = str(url.password)
-    return text(url._replace(drivername="postgresql", password=None))
+    return url._replace(drivername="postgresql", password=None)
 
 
 def migrated(settings: Settings) -> str | None:

@@ -38,7 +38,7 @@ def predict(use_case: UseCase, version: Version, rows: pd.DataFrame) -> Array:
 
     folder = registry.folder(version)
     if has_code_of_the_project(folder / CODE, use_case.name):
-        return use_case.predict(registry.load(version).model, rows)
+        return use_case.predict(registry.load(version, folder).model, rows)
     return by_its_own_code(folder, use_case.name, rows)
 
 

@@ -205,8 +205,8 @@ def validation(version: Version) -> pd.DataFrame:
         return pd.read_parquet(_extra(version, "validation.parquet"))
 
 
-def load(version: Version) -> Loaded:
-    """The model with its provenance, profile and validation rows.
+def load(version: Version, files: Path | None = None) -> Loaded:
+    """The model with its provenance, profile and validation rows; from its `files`, if they are here already.
 
     Raises:
         TrackingError: its files are gone or damaged.
@@ -215,7 +215,7 @@ def load(version: Version) -> Loaded:
     import pandas as pd
 
     with _reading(version):
-        folder = _download(version.source)
+        folder = files or _download(version.source)
         return Loaded(
             provenance=_json(folder / EXTRA / "provenance.json"),
             profile=_json(folder / EXTRA / "profile.json"),
