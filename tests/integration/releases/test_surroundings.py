@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 import usecases
-from db import predictions
+from db import predictions, roles
 from errors import DataError
 from serving import client, keys
 from tests.integration.releases.titanic import USE_CASE, Built, Place, ask
@@ -126,7 +126,7 @@ def test_an_endpoint_goes_on_answering_without_its_database_and_logs_it_later(
     with psycopg2.connect(place.url) as connection, connection.cursor() as cursor:
         file.write_text("postgresql://nobody@127.0.0.1:1/none")
         cursor.execute(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{predictions.ROLE}'"
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{roles.ENDPOINT.name}'"
         )
     for _ in range(20):
         assert http.post("/predict", json=EXAMPLE).status_code == 200
