@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -152,6 +153,13 @@ shipped_segments = Table(
     "shipped_segments",
     Base.metadata,
     Column("name", String, primary_key=True),
+    Column("at", _moment, server_default=func.now(), nullable=False),
+)
+# From which day (UTC) on predictions and outcomes were kept, each time that older ones were dropped.
+cleanings = Table(
+    "cleanings",
+    Base.metadata,
+    Column("kept_from", Date, primary_key=True),
     Column("at", _moment, server_default=func.now(), nullable=False),
 )
 drift_checks = Table(

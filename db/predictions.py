@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 
-from db.models import outcomes, predictions, stream_events
+from db.models import cleanings, outcomes, predictions, stream_events
 from db.session import connect
 
 _PARTITIONS = """
@@ -51,7 +52,8 @@ def latest(url: str, use_case: str, limit: int) -> list[dict[str, Any]]:
 def drop_older(url: str, days: int, *, dry_run: bool = False) -> list[str]:
     """Drop the partitions of days that ended more than `days` days ago; outcomes and notes of events as old.
 
-    Returns the days, as 2026-11-26; with `dry_run` they are only told.
+    From which day on rows were kept is noted in `cleanings`. Returns the days that went, as 2026-11-26; with
+    `dry_run` they are only told.
     """
     first = datetime.now(UTC).date() - timedelta(days=days)
     with connect(url) as connection:
@@ -66,4 +68,5 @@ def drop_older(url: str, days: int, *, dry_run: bool = False) -> list[str]:
             start = datetime(first.year, first.month, first.day, tzinfo=UTC)
             connection.execute(delete(outcomes).where(outcomes.c.at < start))
             connection.execute(delete(stream_events).where(stream_events.c.at < start))
+            connection.execute(insert(cleanings).values(kept_from=first).on_conflict_do_nothing())
     return [day.isoformat() for day in old]

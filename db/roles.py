@@ -65,7 +65,7 @@ INGESTION = Role(
         "GRANT SELECT, INSERT, UPDATE, DELETE ON public.batches TO {role}",
         "GRANT USAGE ON SEQUENCE public.batches_id_seq TO {role}",
         # What can be exported.
-        "GRANT SELECT ON public.predictions, public.outcomes TO {role}",
+        "GRANT SELECT ON public.predictions, public.outcomes, public.cleanings TO {role}",
         "GRANT SELECT ON public.drift_checks, public.decisions TO {role}",
     ),
 )

@@ -1,7 +1,8 @@
 """What the project's tables hold, elsewhere: predictions and what was found about them, day by day.
 
 A day (UTC) is written as a whole, in the place of what was there of it: killed or repeated, it is there once.
-What tells whether it is there already stands beside it. Days that were cleaned away stay as they are.
+What tells whether it is there already stands beside it. Days that were cleaned away stay as they are there,
+whatever comes for them later.
 """
 
 from __future__ import annotations
@@ -120,10 +121,13 @@ def export(use_case: str, named: Named, url: str, *, wait: bool = False) -> Expo
         advisory_lock(url, f"write to {target}", wait=True),
     ):
         there = target.days()
-        for day in _changed(_noted(url, table, use_case), there, table):
-            with _day(url, table, use_case, day) as (note, chunks):
+        with _snapshot(url, table) as connection:
+            found, kept_from = _noted(connection, table, use_case), _kept_from(connection, table)
+        for day in _changed(found, there, table, kept_from):
+            with _snapshot(url, table) as connection:
+                note, chunks = _day(connection, table, use_case, day)
                 # The day may have been cleaned away since.
-                if _is_news(note, there.get(day), table):
+                if _is_news(day, note, there, table, _kept_from(connection, table)):
                     target.write(day, chunks, note)
                     days[day] = note["rows"]
     return Exported(what=sink.what, days=days, there=len(there.keys() - days.keys()))
@@ -140,7 +144,7 @@ def _target(sink: Sink, use_case: str, beside: Path) -> Target:
     return targets.Files(place, table, f"{use_case}-{sink.what}")
 
 
-def _changed(found: Mapping[str, Note], there: Mapping[str, Note], table: Table) -> list[str]:
+def _changed(found: Mapping[str, Note], there: Mapping[str, Note], table: Table, kept_from: str) -> list[str]:
     """Days that the target has not as they are now, in their order.
 
     What is before the first day that is left was cleaned away. A later one may have lost all of its rows: an
@@ -148,22 +152,37 @@ def _changed(found: Mapping[str, Note], there: Mapping[str, Note], table: Table)
     """
     emptied = dict.fromkeys((day for day in there if found and day > min(found)), _EMPTY)
     now = {**emptied, **found}
-    return [day for day in sorted(now) if _is_news(now[day], there.get(day), table)]
+    return [day for day in sorted(now) if _is_news(day, now[day], there, table, kept_from)]
 
 
-def _is_news(note: Note, there: Note | None, table: Table) -> bool:
+def _is_news(day: str, now: Note, there: Mapping[str, Note], table: Table, kept_from: str) -> bool:
+    if day in there and day < kept_from:
+        return False
+    before = there.get(day, _EMPTY)
     # A prediction never changes and leaves its day only to be cleaned away.
-    if table is models.predictions:
-        return bool(note["rows"] > (there or _EMPTY)["rows"])
-    return note != (there or _EMPTY)
+    return bool(now["rows"] > before["rows"]) if table is models.predictions else now != before
 
 
-def _noted(url: str, table: Table, use_case: str) -> dict[str, Note]:
+@contextmanager
+def _snapshot(url: str, table: Table) -> Iterator[Connection]:
+    """All that is read is as it is at one moment."""
+    options = {"isolation_level": "REPEATABLE READ"}
+    with _reading(table), engine(url).connect().execution_options(**options) as connection:
+        yield connection
+
+
+def _kept_from(connection: Connection, table: Table) -> str:
+    """The first day that no cleaning has touched; "" where there was none."""
+    if table not in (models.predictions, models.outcomes):
+        return ""
+    return str(connection.execute(select(func.max(models.cleanings.c.kept_from))).scalar() or "")
+
+
+def _noted(connection: Connection, table: Table, use_case: str) -> dict[str, Note]:
     """Each day that has rows: how many, and what changes when one of them does."""
     day = cast(func.timezone("UTC", table.c.at), Date)
     query = select(day, *_note(table)).where(table.c.use_case == use_case).group_by(day)
-    with _reading(table), engine(url).connect() as connection:
-        return {str(at): {"rows": rows, "mark": mark} for at, rows, mark in connection.execute(query).all()}
+    return {str(at): {"rows": rows, "mark": mark} for at, rows, mark in connection.execute(query).all()}
 
 
 def _note(table: Table) -> tuple[ColumnElement[Any], ...]:
@@ -178,17 +197,12 @@ def _note(table: Table) -> tuple[ColumnElement[Any], ...]:
     return func.count(), cast(mark, String)
 
 
-@contextmanager
-def _day(url: str, table: Table, use_case: str, day: str) -> Iterator[tuple[Note, Rows]]:
-    """The rows of a day and the note on them, both as they are at one moment."""
+def _day(connection: Connection, table: Table, use_case: str, day: str) -> tuple[Note, Rows]:
+    """The note on a day, and its rows."""
     begin = datetime.combine(date.fromisoformat(day), time(), UTC)
     mine = (table.c.use_case == use_case, table.c.at >= begin, table.c.at < begin + _DAY)
-    with (
-        _reading(table),
-        engine(url).connect().execution_options(isolation_level="REPEATABLE READ") as connection,
-    ):
-        rows, mark = connection.execute(select(*_note(table)).where(*mine)).one()
-        yield {"rows": rows, "mark": mark}, _rows(connection, table, mine)
+    rows, mark = connection.execute(select(*_note(table)).where(*mine)).one()
+    return {"rows": rows, "mark": mark}, _rows(connection, table, mine)
 
 
 def _rows(connection: Connection, table: Table, mine: tuple[ColumnElement[bool], ...]) -> Rows:

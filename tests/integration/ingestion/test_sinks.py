@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, insert, text
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from db import models
+from db import models, predictions
 from db.session import advisory_lock, connect
 from errors import Busy, DataError, UsageError
 from ingestion import sinks
@@ -41,6 +41,13 @@ def decide(store: Store, status: str = "done", use_case: str = "titanic", more: 
                 at=DAY,
                 ended_at=None if status == "begun" else DAY,
             )
+        )
+
+
+def happen(store: Store, at: datetime, request_id: str) -> None:
+    with connect(store.url) as connection:
+        connection.execute(
+            insert(models.outcomes).values(use_case="titanic", request_id=request_id, row=0, value=1, at=at)
         )
 
 
@@ -91,6 +98,25 @@ def test_a_day_that_was_cleaned_away_stays_at_the_sink(store: Store, tmp_path: P
     assert (again.days, again.there) == ({}, 2)
     assert export(store, "decisions", **to).days == {}
     assert len(pd.read_parquet(tmp_path / "out" / "titanic-predictions-2024-03-01.parquet")) == 2
+
+
+def test_an_outcome_that_comes_for_a_day_that_was_cleaned_away_changes_nothing_at_the_sink(
+    store: Store, tmp_path: Path
+) -> None:
+    today = datetime.now(UTC)
+    long_ago = today - timedelta(days=9)
+    for days in (9, 8, 1):
+        happen(store, today - timedelta(days=days), f"{days} days ago")
+    to = {"kind": "files", "path": str(tmp_path / "out")}
+    export(store, "outcomes", **to)
+    before = in_files(to["path"])
+    assert len(before) == 3
+    predictions.drop_older(store.url, 7)
+    happen(store, long_ago, "late")
+    happen(store, today, "new")
+    again = export(store, "outcomes", **to)
+    assert again.days == {f"{today:%Y-%m-%d}": 1}
+    assert in_files(to["path"]) == {**before, f"{today:%Y-%m-%d}": Counter(["new"])}
 
 
 def test_a_file_that_was_deleted_is_written_anew(store: Store, tmp_path: Path) -> None:
