@@ -253,13 +253,17 @@ def reproduce(call: Call, use_case: UseCaseName, version: Annotated[int, typer.A
 
 @command(app)
 def status(call: Call) -> None:
-    """What runs: PostgreSQL, the stack, champions and endpoints.
+    """What runs: PostgreSQL or the cluster, champions, endpoints, streams.
 
-    Example: [b]python run.py status --json[/b]
+    Examples: [b]python run.py status --json[/b] · [b]python run.py --stack kubernetes status[/b]
     """
-    from console.state import status as job
+    from console import cluster_state, state
+    from console.releases import is_cluster
 
-    call.answer(job(call.settings), reports.status)
+    if is_cluster(call.stack):
+        call.answer(cluster_state.status(call.settings), cluster_state.report)
+    else:
+        call.answer(state.status(call.settings), reports.status)
 
 
 @command(app)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -157,18 +157,27 @@ def status(document: Document) -> RenderableType:
         "use case", "champion", ">score", "endpoint", "serves", "state", "since", "newest check"
     )
     for row in document["use_cases"]:
-        champion = f"version {row['champion']}" if row["champion"] else "none"
-        score = "" if row["score"] is None else f"{row['score']:.3f}"
-        table.add_row(row["use_case"], champion, score, *_endpoint(row["endpoint"]), _check(row["check"]))
+        table.add_row(row["use_case"], *champion(row), *_endpoint(row["endpoint"]), newest(row["check"]))
     head = f"PostgreSQL ({kind}) at {server['server']}; files in {document['home']}"
     pages: list[RenderableType] = ["", services(document)] if document["services"] else []
-    old = [
+    old = outdated(document["use_cases"])
+    return Group(head, *pages, "", table, *(["", *old] if old else []))
+
+
+def champion(row: Document) -> list[str]:
+    """Cells of a champion."""
+    version = f"version {row['champion']}" if row["champion"] else "none"
+    return [version, "" if row["score"] is None else f"{row['score']:.3f}"]
+
+
+def outdated(rows: Sequence[Document]) -> list[str]:
+    """A line for each champion that is outdated."""
+    return [
         f"[yellow]{row['use_case']} version {row['champion']} is outdated.[/] "
         + escape(" ".join(row["outdated"]))
-        for row in document["use_cases"]
+        for row in rows
         if row["outdated"]
     ]
-    return Group(head, *pages, "", table, *(["", *old] if old else []))
 
 
 def history(document: Document) -> RenderableType:
@@ -351,7 +360,8 @@ def _champion(document: Document) -> str:
     return f"Version {version} is registered, not promoted: a gate was not passed; {kept}."
 
 
-def _check(check: Document | None) -> str:
+def newest(check: Document | None) -> str:
+    """A cell of the newest check."""
     if check is None:
         return "none"
     until = f"{datetime.fromisoformat(check['until']).astimezone():%Y-%m-%d %H:%M}"

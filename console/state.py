@@ -83,10 +83,8 @@ def _use_cases(settings: Settings) -> list[Document]:
     from db import checks
     from db import releases as record
     from db.migrate import upgrade
-    from monitoring.freshness import outdated
     from releases.local import TARGET
     from stacks import session
-    from tracking import registry
 
     now = datetime.now(UTC)
     databases = session.connect(settings)
@@ -94,23 +92,33 @@ def _use_cases(settings: Settings) -> list[Document]:
     session.open_tracking(databases)
     serving = {found.use_case: found for found in record.all_serving(databases.modelyard, TARGET)}
     checked = {found.use_case: found for found in checks.of_each(databases.modelyard)}
-    found = []
-    for name in usecases.names():
-        champion = registry.champion(name)
-        found.append(
-            {
-                "use_case": name,
-                "champion": champion.number if champion else None,
-                "score": float(champion.tags["score"]) if champion else None,
-                "outdated": outdated(usecases.load(name), champion.tags, now) if champion else [],
-                "endpoint": _endpoint(settings, serving[name]) if name in serving else None,
-                "check": _check(checked[name]) if name in checked else None,
-            }
-        )
-    return found
+    return [
+        champion(name, now)
+        | {
+            "endpoint": _endpoint(settings, serving[name]) if name in serving else None,
+            "check": check(checked[name]) if name in checked else None,
+        }
+        for name in usecases.names()
+    ]
 
 
-def _check(found: RecordedCheck) -> Document:
+def champion(use_case: str, now: datetime) -> Document:
+    """The champion of a use case in the registry that is open, and why it is outdated."""
+    import usecases
+    from monitoring.freshness import outdated
+    from tracking import registry
+
+    found = registry.champion(use_case)
+    return {
+        "use_case": use_case,
+        "champion": found.number if found else None,
+        "score": float(found.tags["score"]) if found else None,
+        "outdated": outdated(usecases.load(use_case), found.tags, now) if found else [],
+    }
+
+
+def check(found: RecordedCheck) -> Document:
+    """What a line has of a check."""
     return {
         "id": found.id,
         "model_version": found.model_version,

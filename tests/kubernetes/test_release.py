@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 import usecases
+from console import cluster_state
 from settings import Settings
-from tests.integration.command_line import CommandLine
+from tests.integration.command_line import CommandLine, read
 from tests.kubernetes import endpoints
 from tests.kubernetes.cluster import Platform, command, wait_for
 
@@ -185,6 +186,24 @@ def test_going_back_is_one_command_and_the_history_has_it(
     assert [one["problems"] for one in verified["releases"]] == [[]] * len(history["releases"])
 
 
+def test_status_says_what_each_use_case_runs_without_anything_on_this_machine(
+    released: Document, trained: Document, run: CommandLine, platform: Platform
+) -> None:
+    let_serve(trained, run, platform)
+    ended = run(*ON, "status")
+    status = ended.document
+    assert (status["namespace"], status["endpoints"]) == (platform.namespace, platform.inference)
+    taxi = next(row for row in status["use_cases"] if row["use_case"] == "taxi")
+    endpoint = taxi["endpoint"]
+    assert (endpoint["model_version"], endpoint["image"]) == (trained["version"], image(platform))
+    assert endpoint["ready"] == endpoint["pods"] > 0
+    assert (taxi["canary"], taxi["stream"], taxi["drift"]) == (None, None, [])
+    assert taxi["champion"]
+    shown = read(cluster_state.report, ended)
+    assert f"http://taxi.{platform.inference}.svc" in shown
+    assert f"version {trained['version']}" in shown
+
+
 def test_what_somebody_else_applied_is_seen_and_put_right_by_the_next_release(
     released: Document, other: Document, trained: Document, run: CommandLine, platform: Platform
 ) -> None:
@@ -195,6 +214,7 @@ def test_what_somebody_else_applied_is_seen_and_put_right_by_the_next_release(
     command(*kubectl, "rollout", "status", "deployment/taxi", "--timeout=120s")
     (sentence,) = done(run, "history", "taxi")["drift"]
     assert "Somebody applied that without a release" in sentence
+    assert sentence in [found for row in done(run, "status")["use_cases"] for found in row["drift"]]
     found = done(run, "history", "taxi", "--verify", code=1)["releases"]
     assert [problem for one in found for problem in one["problems"]] == [
         f"image: {recorded} was released, the cluster runs {released['image']}"

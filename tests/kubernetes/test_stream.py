@@ -82,6 +82,7 @@ def test_a_command_deploys_workers_that_score_by_what_serves(
     assert deployed == {"use_case": "taxi", "namespace": platform.inference, "stream": expected}
     history = done(streamed, "history", "taxi")
     assert (history["stream"], history["drift"]) == (expected, [])
+    assert expected in [row["stream"] for row in done(streamed, "status")["use_cases"]]
     (secret,) = platform.get("secret", "modelyard-kafka", namespace=platform.inference)
     assert secret["data"].keys() == {"address"}
     printed = list(yaml.safe_load_all(streamed.tool(*ON, "stream", "taxi", "--workers", "2", "--render")))
