@@ -142,51 +142,6 @@ def train(
 
 
 @command(app)
-def release(
-    call: Call,
-    use_case: UseCaseName,
-    version: Annotated[str, typer.Option(help="A version's number, or `champion`.")] = "champion",
-    canary: Annotated[
-        str | None,
-        typer.Option(metavar="10%", help="In a cluster: give it this share of the requests first."),
-    ] = None,
-    seconds: Annotated[float, typer.Option("--for", min=1, help="How long, in seconds.")] = 60,
-    require_approval: Annotated[
-        bool, typer.Option("--require-approval", help="Only what was approved, or served before.")
-    ] = False,
-    render: Annotated[
-        bool, typer.Option("--render", help="For a cluster: print its manifests, and apply nothing.")
-    ] = False,
-) -> None:
-    """Package a model version, start its endpoint, verify its answers, then stop the one before.
-
-    A canary is compared with the others on errors and time to answer, then takes their place or is withdrawn
-    (exit code 3). What was not approved where that is required is refused, with the same code.
-
-    Examples: [b]python run.py release taxi[/b] · [b]python run.py release taxi --version 3[/b] ·
-    [b]python run.py --stack kubernetes release taxi --canary 10% --for 300[/b]
-    """
-    from console import releases as console
-
-    if render:
-        typer.echo(console.render(call.settings, call.stack, call.progress, use_case, version), nl=False)
-        return
-    document = console.release(
-        call.settings,
-        call.stack,
-        call.progress,
-        use_case,
-        version,
-        canary=canary,
-        seconds=seconds,
-        require_approval=require_approval,
-    )
-    call.answer(document, reports.release)
-    if document["withdrawn"]:
-        raise typer.Exit(GateNotPassed.exit_code)
-
-
-@command(app)
 def predict(
     call: Call,
     use_case: UseCaseName,

@@ -60,7 +60,14 @@ def replay(
         found = console.replay(call.settings, call.stack, call.progress, use_case, version, since)
         call.answer(found, console.report)
         return
-    from console import following
+    shadow(call, use_case, version, since, every)
+
+
+def shadow(
+    call: Call, use_case: str, version: str, since: str | None = None, every: str | None = None
+) -> None:
+    """Answer what is asked from now on by that version, too, until Ctrl-C; then tell all of it."""
+    from console import following, replay
 
     def say(said: dict[str, Any]) -> None:
         print_line(json.dumps(said) if call.as_json else following.line(said))
@@ -71,4 +78,4 @@ def replay(
     if call.as_json:
         say(found)
     else:
-        call.answer(found, console.report)
+        call.answer(found, replay.report)

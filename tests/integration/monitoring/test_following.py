@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,9 +79,11 @@ def endpoint(modelyard: CommandLine) -> Iterator[httpx.Client]:
 
 
 @contextmanager
-def following_version_2(modelyard: CommandLine, *options: str) -> Iterator[Follower]:
+def following_version_2(
+    modelyard: CommandLine, *options: str, by: Sequence[str] = ("replay", "--follow")
+) -> Iterator[Follower]:
     with subprocess.Popen(
-        [sys.executable, "run.py", "replay", "titanic", "--version", "2", "--follow", *options, "--json"],
+        [sys.executable, "run.py", *by, "titanic", "--version", "2", *options, "--json"],
         cwd=PROJECT,
         env=modelyard.environment,
         stdout=subprocess.PIPE,
@@ -130,6 +132,12 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, options: tuple[str, ...]
     assert refused.code == 2
     assert refused.document["error"].startswith(told)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_shadow_is_no_canary(tmp_path: Path) -> None:
+    refused = CommandLine(tmp_path / "home", 1)("release", "titanic", "--shadow", "--canary", "10%")
+    assert refused.code == 2
+    assert refused.document["error"].startswith("--shadow releases nothing")
 
 
 def test_while_nothing_is_asked_it_waits(follower: Follower) -> None:
@@ -219,3 +227,14 @@ def test_what_was_logged_before_can_be_seen_first_and_the_end_may_come_at_once(
         told = follower.ended()
         assert (told["logged"], told["answers"], told["error"]) == (0, None, None)
         assert "on 0 of the 0 requests" in read(report, Done(0, told, ""))
+
+
+def test_a_release_as_a_shadow_is_the_same_and_releases_nothing(
+    modelyard: CommandLine, endpoint: httpx.Client
+) -> None:
+    before = modelyard("history", "titanic").document
+    with following_version_2(modelyard, by=("release", "--shadow")) as follower:
+        ask(endpoint, "i")
+        assert follower.until(1)["followed"]["requests"] == 1
+        assert follower.ended()["logged"] == 1
+    assert modelyard("history", "titanic").document == before
