@@ -68,9 +68,11 @@ def of_ingest(use_case: str, source: Source) -> dict[str, Any]:
     Raises:
         UsageError: the stack's pods cannot reach it.
     """
-    if _is_remote():
-        where = getattr(source.source, "path", "s3://")
-        if not source.is_of_project and is_here(path(where.replace("{month}", ""))):
+    from ingestion.spec import FileSource
+
+    if _is_remote() and isinstance(source.source, FileSource) and not source.is_of_project:
+        where = source.source.path
+        if is_here(path(where.replace("{month}", ""))):
             raise UsageError(
                 f"The source {source.name} is {where} on this machine, which pods do not see: put it on S3, "
                 "or into the project."
@@ -84,10 +86,12 @@ def of_export(use_case: str, sink: Sink) -> dict[str, Any]:
     Raises:
         UsageError: the stack's pods cannot reach it.
     """
-    if _is_remote():
-        where = getattr(sink.sink.to, "path", "s3://")
-        if is_here(path(where)):
-            raise UsageError(f"The sink {sink.name} is {where}, a folder of a pod that goes: name one on S3.")
+    from ingestion.sinks import FileTarget
+
+    if _is_remote() and isinstance(sink.sink.to, FileTarget) and is_here(path(sink.sink.to.path)):
+        raise UsageError(
+            f"The sink {sink.name} is {sink.sink.to.path}, a folder of a pod that goes: name one on S3."
+        )
     return {"use_case": use_case, "sink": sink.model_dump(mode="json")}
 
 
