@@ -223,9 +223,10 @@ class Running:
     """A command that is still at work."""
 
     def __init__(self, run: CommandLine, *arguments: str, stack: str = "kubernetes") -> None:
-        command = [sys.executable, "run.py", "--stack", stack, *arguments, "--json"]
+        # Whoever runs the tests in the background has Ctrl-C ignored, by all that they start, too.
+        command = ["env", "--default-signal=INT", sys.executable, "run.py", "--stack", stack, *arguments]
         self._process = subprocess.Popen(
-            command,
+            [*command, "--json"],
             cwd=PROJECT,
             env=run.environment,
             stdout=subprocess.PIPE,
