@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def _a_cluster() -> None:
     answer = subprocess.run(version, capture_output=True, text=True, check=False)
     if answer.returncode:
         pytest.skip(f"no cluster answers, so nothing was tested on Kubernetes: {answer.stderr.strip()}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """A run that has to end by a time leaves out, loudly, what it would begin too late."""
+    until = os.environ.get("MODELYARD_TEST_UNTIL")
+    if until and time.time() > int(until):
+        pytest.skip(f"it is later than MODELYARD_TEST_UNTIL ({until}), so this was NOT tested")
 
 
 @pytest.fixture
