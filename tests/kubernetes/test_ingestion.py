@@ -119,7 +119,8 @@ def test_a_cluster_loads_and_exports_by_itself(run: CommandLine, platform: Platf
     assert run(*STACK, "unschedule", "titanic", "--to", "lake").code == 0
     assert platform.get("cronjobs", namespace=platform.pipelines) == []
     again = run(*STACK, "export", "titanic", "--to", sink).document
-    assert (again["days"], again["there"]) == ({}, 1), again
+    assert again["days"] == {}, again
+    assert again["there"] >= 1, again
 
 
 def test_a_laptop_says_who_keeps_schedules(run: CommandLine) -> None:

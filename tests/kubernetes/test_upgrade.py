@@ -126,7 +126,7 @@ def test_after_an_upgrade_the_data_are_there_and_the_secrets_as_they_were(
     upgraded: Counts, platform: Platform, secrets: Secrets
 ) -> None:
     assert kept_secrets(platform) == secrets
-    assert len(secrets) == 7
+    assert len(secrets) == 11
     with data.opened(platform) as servers:
         assert servers.holds("of before")
         servers.put("of afterwards")
