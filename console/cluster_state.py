@@ -32,11 +32,12 @@ def status(settings: Settings) -> Document:
     """
     import usecases
     from monitoring.log import Remote
-    from releases.kubernetes.place import place_of
+    from releases.kubernetes.place import place_in
     from stacks.kubernetes import session
 
     found = session.connect(settings)
-    place, checks, now = place_of(settings), Remote.of_environment(), datetime.now(UTC)
+    place = place_in(found, settings.kube_context)
+    checks, now = Remote.of_environment(), datetime.now(UTC)
     return {
         "cluster": found.api.configuration.host,
         "namespace": found.namespace,

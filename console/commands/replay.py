@@ -67,7 +67,8 @@ def shadow(
     call: Call, use_case: str, version: str, since: str | None = None, every: str | None = None
 ) -> None:
     """Answer what is asked from now on by that version, too, until Ctrl-C; then tell all of it."""
-    from console import following, replay
+    from console import following
+    from console import replay as console
 
     def say(said: dict[str, Any]) -> None:
         print_line(json.dumps(said) if call.as_json else following.line(said))
@@ -78,4 +79,4 @@ def shadow(
     if call.as_json:
         say(found)
     else:
-        call.answer(found, replay.report)
+        call.answer(found, console.report)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
     from settings import Settings
+    from stacks.kubernetes.cluster import Cluster
     from stacks.kubernetes.connection import Connection
 
 READY_SECONDS = 120.0
@@ -75,10 +76,14 @@ def place_of(settings: Settings) -> Place:
     Raises:
         StackError: the cluster or its platform does not answer.
     """
-    found = cluster.connect(settings, needs=("MLflow",))
+    return place_in(cluster.connect(settings, needs=("MLflow",)), settings.kube_context)
+
+
+def place_in(found: Cluster, context: str | None) -> Place:
+    """The same in a cluster whose MLflow is within reach already; `context` is kubectl's."""
     login = connection.secret(found.api, found.namespace, found.connection.login_secret)
     records = Records(found.mlflow, login["username"], login["password"])
-    return _place(found.api, found.connection, records, person(), settings.kube_context)
+    return _place(found.api, found.connection, records, person(), context)
 
 
 def address(place: Place, use_case: str) -> str:
