@@ -148,8 +148,7 @@ def _in_pods(orchestrator: Any) -> dict[str, Any]:
     docker = cast(Any, DockerSettings)(
         parent_image=orchestrator.config.image, skip_build=True, install_stack_requirements=False
     )
-    # A pod can be moved or killed at any time. Told to end it begins its step once more before it goes, and
-    # the next pod needs a try, too.
+    # A pod can be moved or killed at any time; the next one begins its step once more.
     return {
         "dynamic": True,
         "settings": {"docker": docker},

@@ -75,7 +75,7 @@ def publish(use_case: str, version: int) -> tuple[Annotated[str, "image"], Annot
     return published.reference, packed.tag
 
 
-# A pod that is told to end begins the step once more before it is killed; the next pod needs a try, too.
+# A pod can be killed or moved at any time; the next one begins its step once more.
 @step(enable_cache=False, retry=StepRetryConfig(max_retries=3))
 def deploy(
     use_case: str,

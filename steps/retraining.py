@@ -17,8 +17,8 @@ from training.gates import Judgement
 from training.plan import Plan
 from training.promotion import Promotion
 
-# None is cached: what there is, and what is on record, is another thing each time. A pod that is told to end
-# begins a step once more before it is killed; the next pod needs a try, too.
+# None is cached: what there is, and what is on record, is another thing each time. A pod can be killed or
+# moved at any time; the next one begins its step once more.
 _TRIES = StepRetryConfig(max_retries=3)
 
 

@@ -9,6 +9,8 @@ all its models, before the first line of a step.
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -39,6 +41,7 @@ def main() -> None:
 
     cast(Any, BaseEntrypointConfiguration).prepare_code_environment = prepare_code_environment
     _look_each_second()
+    _leave_when_told_to()
     # A line for each request to an endpoint would hide what else a run has to say.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     entrypoint.main()
@@ -65,6 +68,28 @@ def _look_each_second() -> None:
             time.sleep(1)
 
     cast(Any, outputs._IsolatedStepFuture)._wait_for_step_to_finish = wait
+
+
+def _leave_when_told_to() -> None:
+    """End at SIGTERM as by SIGKILL: the next pod goes on where this one was.
+
+    ZenML begins the step once more here, with seconds left; one that had just succeeded fails by that.
+    """
+    from zenml.exceptions import RunStoppedException
+    from zenml.orchestrators.signal_handler import SignalHandler
+
+    def leave(number: int, _frame: Any) -> None:
+        os._exit(128 + number)
+
+    def handle(self: Any, number: int, frame: Any) -> None:
+        why = self._finalize_shutdown()
+        if isinstance(why, RunStoppedException):  # by a person, and noted now
+            raise why
+        leave(number, frame)
+
+    cast(Any, SignalHandler)._handle = handle
+    # A container's first process is deaf to it otherwise.
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _forget_the_images_code() -> None:

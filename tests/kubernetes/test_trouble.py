@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,29 @@ def test_a_run_whose_orchestrator_is_killed_goes_on_where_it_was(
     assert steps.count("train: compete_gradient_boosting") == 1
 
 
+def test_an_orchestrator_that_is_told_to_end_leaves_at_once_and_the_next_one_takes_its_place(
+    run: CommandLine, platform: Platform
+) -> None:
+    with Running(run, "train", "titanic", "--seed", "15", "--trials", "300") as command:
+        command.says("train: split")
+        begun = time.monotonic()
+        ended = kill(platform, "orchestrator", at_once=False)
+        assert time.monotonic() - begun < ended["spec"]["terminationGracePeriodSeconds"]
+        end = command.interrupt()
+    name = end.document["error"].split("follow ")[1].split()[0]
+    (job,) = platform.get("jobs", f"--selector=run_name={name},!step_name", namespace=platform.pipelines)
+    wait_for(
+        lambda: platform.get(
+            "pods",
+            f"--selector=job-name={job['metadata']['name']}",
+            "--field-selector=status.phase=Running",
+            namespace=platform.pipelines,
+        ),
+        "the next orchestrator",
+    )
+    platform.in_pipelines("delete", "job", f"--selector=run_name={name}")
+
+
 @pytest.mark.parametrize("part", ["zenml", "mlflow", "s3"])
 def test_a_part_of_the_platform_that_does_not_answer_is_named(
     part: str, run: CommandLine, platform: Platform
@@ -204,8 +228,8 @@ def test_a_context_that_kubectl_does_not_know_is_named(tmp_path: Path) -> None:
     assert "MODELYARD_KUBE_CONTEXT" in done.document["error"]
 
 
-def kill(platform: Platform, role: str, label: str = "run_id") -> None:
-    """Kill the process of a running pod, as the kernel would."""
+def kill(platform: Platform, role: str, label: str = "run_id", *, at_once: bool = True) -> dict[str, Any]:
+    """Kill a running pod, as the kernel would, or tell it to end; returns it when it is gone."""
 
     def running() -> list[dict[str, Any]]:
         return platform.get(
@@ -216,7 +240,9 @@ def kill(platform: Platform, role: str, label: str = "run_id") -> None:
         )
 
     (pod, *_) = wait_for(running, f"a running pod of the {role}")
-    platform.in_pipelines("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
+    how = ("--force", "--grace-period=0") if at_once else ()
+    platform.in_pipelines("delete", "pod", pod["metadata"]["name"], *how)
+    return pod
 
 
 class Running:
