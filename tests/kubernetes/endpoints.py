@@ -183,8 +183,8 @@ def outside(platform: Platform) -> str:
     return f"{platform.namespace}-callers"
 
 
-def pods(platform: Platform, component: str = "stable") -> list[dict[str, Any]]:
+def pods(platform: Platform, component: str = "stable", use_case: str = USE_CASE) -> list[dict[str, Any]]:
     """Pods of the endpoint that are not on their way out."""
-    selector = f"--selector=app.kubernetes.io/name={USE_CASE},app.kubernetes.io/component={component}"
+    selector = f"--selector=app.kubernetes.io/name={use_case},app.kubernetes.io/component={component}"
     found = platform.get("pods", selector, namespace=platform.inference)
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]

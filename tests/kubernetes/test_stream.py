@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from releases.kubernetes.place import Place
-from releases.kubernetes.release import release, rollback
+from releases.kubernetes.release import Canary, release, rollback
 from serving.package import package
 from tests import kafka
 from tests.integration.command_line import CommandLine
@@ -141,6 +142,29 @@ def test_a_release_moves_it_while_events_come_and_none_is_lost_or_doubled(
     (found,) = rows(platform)
     assert found["rows"] == found["events"]
     say(f"{sent()} events while a release moved the stream: {outcome.seconds}")
+
+
+def test_a_canary_moves_it_only_once_it_has_taken_the_place_of_the_others(
+    deployed: Document, platform: Platform, place: Place, versions: list[Version], stores: str, say: Say
+) -> None:
+    one, two = versions
+    release(place, one.wanted, one.content)
+    before = counted(platform)
+    with (
+        endpoints.callers(platform),
+        endpoints.asked(platform, rate=50, use_case="taxi") as counts,
+        sending(platform, stores) as sent,
+        ThreadPoolExecutor() as pool,
+    ):
+        releasing = pool.submit(release, place, two.wanted, two.content, Canary(0.5, 10))
+        wait_for(lambda: endpoints.pods(platform, "canary", "taxi"), "a canary")
+        assert worker_image(platform) == one.image
+        outcome = releasing.result()
+    assert (outcome.withdrawn, outcome.stream, outcome.stream_trouble) == (None, "taxi-stream", None)
+    assert worker_image(platform) == two.image
+    wait_for(lambda: counted(platform) == before + sent(), lambda: f"{before} + {sent()}: {rows(platform)}")
+    say(f"{sent()} events while a canary was promoted, the endpoint asked beside it: {counts}")
+    assert counts.failures == []
 
 
 def test_workers_that_do_not_get_ready_leave_those_of_before_and_the_release_alone(
