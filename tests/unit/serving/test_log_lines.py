@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.log.spool import Spool
+from serving.log.spool import NOTED_ROWS, Spool
 
 NOON = 1_764_158_400.25  # 2025-11-26 12:00:00.25 UTC
 
@@ -26,6 +26,12 @@ def test_a_prediction_is_a_line_of_fields_between_tabs(spool: Spool) -> None:
 def test_without_a_trace_the_field_is_null(spool: Spool) -> None:
     spool.predicted("5f0c", 0, NOON, 7, None, b"{}", b"{}", 0.1)
     assert _written(spool).split("\t")[5] == r"\N"
+
+
+def test_long_requests_are_not_gathered_in_memory_until_there_are_many(spool: Spool) -> None:
+    for row in range(NOTED_ROWS // 2):
+        spool.predicted("5f0c", row, NOON, 7, None, b'{"note": "%b"}' % (b"a" * 10_000), b"{}", 0.1)
+    assert spool.written > 0
 
 
 @pytest.mark.parametrize(
