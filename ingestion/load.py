@@ -72,7 +72,7 @@ def load(
     with advisory_lock(url, f"ingest {case.name}", wait=wait):
         batches.settle(url, case.name, place)
         try:
-            with _in_words(named):
+            with _in_words(named), _memory_given_back():
                 pipeline = engine.pipeline(name, url, scratch)
                 loaded = _load(case, named, pipeline, url, place, scratch, run, full)
         finally:
@@ -82,6 +82,17 @@ def load(
             return loaded
         done = next(each for each in record.loaded(url, case.name) if each.id == loaded.batch.id)
         return Loaded(done, loaded.new_columns)
+
+
+@contextmanager
+def _memory_given_back() -> Iterator[None]:
+    """Let Arrow take memory from the system: its own pools keep reading's beside what loading takes."""
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(before)
 
 
 def _load(
