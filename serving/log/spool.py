@@ -81,6 +81,8 @@ class Spool:
         self._noted.append((request_id, row, at, version, trace, inputs, output, seconds))
         if len(self._noted) >= NOTED_ROWS or len(inputs) > NOTED_BYTES:
             self._format()
+            if self._buffered > FLUSH_BYTES:
+                self.flush()
 
     def outcome(self, request_id: str, row: int, value: float, at: float) -> None:
         """Note what came true of a prediction."""
@@ -94,8 +96,7 @@ class Spool:
 
     def flush(self) -> None:
         """Write what was gathered, and close segments that are large or old enough to be shipped."""
-        if self._noted:
-            self._format()
+        self._format()
         self._buffered = 0
         for stream in (self._predictions, self._outcomes):
             stream.flush()
@@ -147,8 +148,6 @@ class Spool:
             line = b"%b\t%b\t%b\n" % (head.encode(), inputs, output)
             append(line)
             self._buffered += len(line)
-        if self._buffered > FLUSH_BYTES:
-            self.flush()
 
     def _begin(self, second: int) -> None:
         """A second begins; with a new day a new segment, since each day has its partition."""
